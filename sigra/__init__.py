@@ -1,0 +1,71 @@
+"""Authentication for any ASGI application, grown by plugins that are checked to compose safely.
+
+The public face: names only, each imported when it is first asked for, so that the command line starts without the
+database and HTTP libraries.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sigra import hookspecs
+    from sigra.core import Sigra
+    from sigra.errors import (
+        ConfigurationError,
+        InvalidCredentials,
+        InvalidToken,
+        Refused,
+        SigraError,
+        TooManyAttempts,
+    )
+    from sigra.events import Action, Event, SignedIn, SignIn, SignInFailed
+    from sigra.guards import current_user, requires
+    from sigra.hookspecs import hookimpl
+    from sigra.http.routing import Route
+    from sigra.models import Attempt, Challenge, Cookie, Identity, Issued, Login, User
+    from sigra.protocols import Auth, Plugin
+    from sigra.settings import Settings
+
+__all__ = [
+    "Action",
+    "Attempt",
+    "Auth",
+    "Challenge",
+    "ConfigurationError",
+    "Cookie",
+    "Event",
+    "Identity",
+    "InvalidCredentials",
+    "InvalidToken",
+    "Issued",
+    "Login",
+    "Plugin",
+    "Refused",
+    "Route",
+    "Settings",
+    "SignIn",
+    "SignInFailed",
+    "SignedIn",
+    "Sigra",
+    "SigraError",
+    "TooManyAttempts",
+    "User",
+    "current_user",
+    "hookimpl",
+    "hookspecs",
+    "requires",
+]
+
+
+_HOMES = ("errors", "models", "events", "protocols", "settings", "hookspecs", "http.routing", "guards", "core")
+"""Where the names are, lowest floor first."""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "hookspecs":
+        return import_module("sigra.hookspecs")
+    for home in _HOMES if name in __all__ else ():
+        module = import_module(f"sigra.{home}")
+        if hasattr(module, name):
+            return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

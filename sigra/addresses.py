@@ -1,0 +1,64 @@
+"""One canonical form of an e-mail address, for look-up, uniqueness and limits alike; mail goes to the typed one."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from email_validator import validate_email
+
+MAXIMUM_LENGTH = 254
+"""Octets of an address: a path of 256 less its angle brackets (RFC 5321, section 4.5.3.1.3)."""
+
+_TYPED_LENGTH = 4 * MAXIMUM_LENGTH
+"""Longer text is not looked at: normalising can shrink an address, but no more than that."""
+
+
+def canonical_email(text: str) -> str:
+    """The one form of all spellings of an address that differ only by case or look.
+
+    Compatibility forms are folded first (NFKC, UAX #15), so that what is checked is what is stored; the local part then
+    loses its case (Unicode 3.13, D145, by way of upper case, so that a dotless i is an i), and the domain becomes its
+    A-labels (IDNA 2008, RFC 5891, by way of UTS #46). Quoted local parts, comments, display names, lists and address
+    literals have no canonical form. Idempotent.
+
+    Raises:
+        ValueError: The text is not an address.
+    """
+    local, _, domain = _validated(unicodedata.normalize("NFKC", _bounded(text)))
+    return "@".join(_validated(f"{_folded(local)}@{domain}")[::2])
+
+
+def typed_email(text: str) -> str:
+    """The address as typed, without spaces around it, once it is one that mail can be sent to as it stands.
+
+    Raises:
+        ValueError: The text is not an address, or only becomes one by folding compatibility forms.
+    """
+    typed = _bounded(text)
+    _validated(typed)
+    canonical_email(typed)
+    return typed
+
+
+def _bounded(text: str) -> str:
+    if len(text) > _TYPED_LENGTH:
+        raise ValueError("the address is too long")
+    return text.strip(" ")
+
+
+def _validated(address: str) -> tuple[str, str, str]:
+    """The local part, the sign and the domain in ASCII, of an address that is well formed."""
+    # Whether mail arrives is found out by sending it; `.test` is for trying things out (RFC 2606, section 2).
+    found = validate_email(address, check_deliverability=False, test_environment=True, strict=True)
+    domain = found.ascii_domain.lower()
+    if "." not in domain:
+        raise ValueError("the domain has no dot")
+    if len(found.local_part.encode()) + len(domain) + 1 > MAXIMUM_LENGTH:
+        raise ValueError("the address is too long")
+    return found.local_part, "@", domain
+
+
+def _folded(local: str) -> str:
+    """The local part without case, folded until nothing changes."""
+    folded = unicodedata.normalize("NFKC", local.upper().casefold())
+    return folded if folded == local else _folded(folded)

@@ -1,0 +1,92 @@
+"""The root of the command line: which commands there are, how they are run, and how refusals end them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any
+
+import click
+
+from sigra.cli.host import Host
+from sigra.errors import ConfigurationError, SigraError, Unavailable, ValidationFailed
+
+COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "db": ("sigra.cli.database:db", "Upgrade and check the database."),
+        "demo": ("sigra.cli.demo:demo", "Serve a small application to try Sigra with."),
+        "hooks": ("sigra.cli.inventory:hooks", "List the hooks and which plugins are asked, in order."),
+        "keys": ("sigra.cli.keys:keys", "Make secret keys."),
+        "plugins": ("sigra.cli.inventory:plugins", "List the installed plugins."),
+        "routes": ("sigra.cli.inventory:routes", "List the routes below the mount path."),
+        "users": ("sigra.cli.users:users", "List, disable and enable accounts."),
+    }
+)
+"""Where each command of the core is, and what the overview says of it: neither needs an import."""
+
+OVERVIEW = """Work on the accounts, the database and the plugins of an application.
+
+Settings come from sigra.toml and SIGRA_* variables. Active plugins add commands: `sigra plugins` lists them.
+"""
+
+
+class MisConfigured(click.ClickException):
+    """Ends a command with the paragraph of a `ConfigurationError`."""
+
+    exit_code = 2
+
+
+class Shell(click.Group):
+    """The root group: a command of the core is imported, and one of a plugin looked for, when it is asked for."""
+
+    def __init__(self) -> None:
+        app = click.Option(["--app"], metavar="MODULE:NAME", help="The Sigra object of your application.")
+        super().__init__("sigra", help=OVERVIEW, params=[app], callback=_remember)
+        click.version_option(package_name="sigra")(self)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ConfigurationError as error:
+            raise MisConfigured(str(error)) from error
+        except SigraError as error:
+            raise click.ClickException(explain(error)) from error
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return self._of_plugins(ctx, cmd_name)
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+    def _of_plugins(self, ctx: click.Context, name: str) -> click.Command | None:
+        from sigra.cli.growth import grown
+
+        try:
+            return grown(ctx.ensure_object(Host)).get_command(ctx, name)
+        except ConfigurationError as error:
+            raise click.UsageError(
+                f"No such command {name!r}, unless a plugin brings it, but the configuration is wrong. {error}"
+            ) from error
+
+
+def explain(error: SigraError) -> str:
+    """An error as an operator is told it: with the fields, and without a client's view of things."""
+    if isinstance(error, Unavailable):
+        return "The database does not answer: start it, or mend SIGRA_DATABASE_URL."
+    if isinstance(error, ValidationFailed):
+        return " ".join(f"{one.field}: {one.message}" for one in error.errors) or error.detail
+    return error.detail
+
+
+@click.pass_context
+def _remember(ctx: click.Context, app: str | None) -> None:
+    ctx.obj = Host(app)

@@ -1,0 +1,338 @@
+"""`Sigra`: puts the pieces together, once, and is what plugins know as `Auth`."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from pydantic import BaseModel
+from sqlalchemy import MetaData, Table
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Scope
+
+from sigra import hooks, hookspecs, settings as options
+from sigra.crypto import Hasher, KeyRing
+from sigra.db.engine import Database
+from sigra.db.pending import PendingSignIns
+from sigra.db.schema import core_tables
+from sigra.db.single_use import SingleUseTokens
+from sigra.db.users import UserTable
+from sigra.errors import ConfigurationError, MethodNotAllowed, NotFound
+from sigra.events import Action, Event
+from sigra.flows import LOGIN_COOKIE, Seam
+from sigra.hooks import Active, Calls, Installed
+from sigra.http.body import read_mapping, validate
+from sigra.http.client import TrustedProxies
+from sigra.http.cookies import only_value
+from sigra.http.cross_origin import parse_origin
+from sigra.http.rendering import Renderer
+from sigra.http.routing import RouteTable, overlap
+from sigra.middleware import (
+    CrossOriginMiddleware,
+    IdentityMiddleware,
+    LifespanMiddleware,
+    Refusals,
+    Resolver,
+    RoutesMiddleware,
+)
+from sigra.middleware.paths import below
+from sigra.models import Attempt, Login, User
+from sigra.protocols import Plugin
+from sigra.settings import Settings
+from sigra.worker import Background
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+
+def utc_now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+class Sigra:
+    """Authentication around an ASGI application.
+
+    Args:
+        settings: The options.
+        plugins: Names and plugin objects; in place of `settings.plugins`.
+        metadata: The host's `MetaData`, so that its tables can point at users; a new one when omitted.
+        clock: The one source of time: aware, in UTC.
+        random: The one source of randomness: `n` bytes.
+
+    Raises:
+        ConfigurationError: Anything that would not be safe or could not work, with the option and the cure.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        plugins: Sequence[str | Plugin] | None = None,
+        *,
+        metadata: MetaData | None = None,
+        clock: Callable[[], datetime] = utc_now,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._clock = clock
+        chosen = hooks.select(settings.plugins if plugins is None else plugins, hooks.installed())
+        self.settings, self.plugins = _activate(settings, chosen)
+        trace = _print_trace if settings.trace_hooks else None
+        specs = [hookspecs, *(one.plugin.hookspecs for one in self.plugins if hasattr(one.plugin, "hookspecs"))]
+        self.calls = Calls(specs, self.plugins, trace)
+
+        self.metadata = MetaData() if metadata is None else metadata
+        self.db = Database(settings.database_url.get_secret_value(), random=random)
+        keys = KeyRing([key.get_secret_value() for key in settings.secret_keys])
+        core = core_tables(self.metadata)
+        self.users = UserTable(core.users, self.db, clock=clock, random=random, emit=self.emit)
+        self.tokens = SingleUseTokens(core.tokens, keys, clock=clock, random=random)
+        pendings = PendingSignIns(core.pending_sign_ins, self.users, keys, clock=clock, random=random)
+        self.hasher = _hasher(self.settings)
+        self.tables = self._tables(core.names)
+
+        self._background = Background()
+        self.cookies = tuple(name for one in self.plugins for name in getattr(one.plugin, "cookies", ()))
+        self.seam = Seam(
+            self, self.calls, self.db, self.users, pendings, self._carriers(), self.cookies, spawn=self._spawn
+        )
+        self.routes = self._routes()
+        self._table = RouteTable([route for its in self.routes.values() for route in its])
+        self._render = Renderer([Path(__file__).parent / "templates"])
+        self._trusted = _origins(self.settings)
+        self._client = TrustedProxies(self.settings.trusted_proxies)
+        self._refusals = Refusals(self, self.calls, self._trusted)
+        self._wrappers = [wrap for _, its in self.calls.collect(self, hookspecs.register_middleware) for wrap in its]
+        self._resources = [it for _, its in self.calls.collect(self, hookspecs.register_resources) for it in its]
+        self._open: AsyncExitStack | None = None
+        self._opening = asyncio.Lock()
+
+    @classmethod
+    def from_settings(
+        cls, plugins: Sequence[str | Plugin] | None = None, *, metadata: MetaData | None = None
+    ) -> Self:
+        """A `Sigra` from `sigra.toml` and `SIGRA_*` variables."""
+        return cls(options.from_sources(), plugins, metadata=metadata)
+
+    # Around an application
+
+    def wrap(self, app: ASGIApp) -> ASGIApp:
+        """The application behind identity, cross-origin protection and the plugins' middleware and routes."""
+        app = self.serve(app)
+        for wrapper in reversed(self._wrappers):
+            app = wrapper(app)
+        return LifespanMiddleware(self.identify(self.protect(app)), self.start, self.aclose)
+
+    def identify(self, app: ASGIApp) -> ASGIApp:
+        """The piece that resolves who asks."""
+        resolver = Resolver(self, self.calls, self.cookies)
+        return IdentityMiddleware(
+            app, self, self.calls, resolver, self._refusals, self.start, self._client.client_address, self._tell
+        )
+
+    def protect(self, app: ASGIApp) -> ASGIApp:
+        """The piece that refuses other origins' unsafe requests."""
+        return CrossOriginMiddleware(app, self.settings, self._trusted, self._is_opened)
+
+    def serve(self, app: ASGIApp) -> ASGIApp:
+        """The piece that serves the plugins' routes."""
+        return RoutesMiddleware(app, self.settings, self._table, self.seam, self._refusals)
+
+    async def start(self) -> None:
+        """Open the plugins' resources; the first request does it when no life span did."""
+        if self._open is not None:
+            return
+        async with self._opening:
+            if self._open is None:
+                self._open = await self._opened()
+
+    async def aclose(self) -> None:
+        """Wait for later work (5 s), close the resources in reverse, and the database."""
+        await self._background.drain()
+        if self._open is not None:
+            opened, self._open, self._opening = self._open, None, asyncio.Lock()
+            await opened.aclose()
+        await self.hasher.aclose()
+        await self.db.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    # What plugins ask: see protocols.Auth
+
+    def clock(self) -> datetime:
+        return self._clock()
+
+    def url_for(self, name: str, /, **path_params: Any) -> str:
+        path = self._table.url_path_for(name, **path_params)
+        return f"{self.settings.base_url}{self.settings.mount_path}{path}"
+
+    def plugin(self, cls: type[T]) -> T:
+        for active in self.plugins:
+            if isinstance(active.plugin, cls):
+                return active.plugin
+        raise LookupError(f"no {cls.__name__} is active: add it to SIGRA_PLUGINS")
+
+    async def first(
+        self, spec: Callable[Concatenate[Any, P], Awaitable[R | None]], *args: P.args, **kwargs: P.kwargs
+    ) -> R | None:
+        return await self.calls.first(self, spec, *args, **kwargs)
+
+    async def each(
+        self, spec: Callable[Concatenate[Any, P], Awaitable[R | None]], *args: P.args, **kwargs: P.kwargs
+    ) -> list[R]:
+        return await self.calls.each(self, spec, *args, **kwargs)
+
+    def cookie(self, request: HTTPConnection, name: str) -> str | None:
+        return only_value(request.scope, self.settings.cookie_name(name))
+
+    def client(self, request: HTTPConnection) -> str:
+        return self._client.client_address(request.scope)
+
+    async def read(self, request: Request, model: type[M]) -> M:
+        return validate(model, await read_mapping(request))
+
+    def attempt(
+        self, request: HTTPConnection, *, method: str, email: str | None = None, user: User | None = None
+    ) -> AbstractAsyncContextManager[Attempt]:
+        return self.seam.attempt(request, method=method, email=email, user=user)
+
+    async def act(self, tx: AsyncConnection, action: Action) -> None:
+        await self.seam.act(tx, action)
+
+    async def emit(self, tx: AsyncConnection, event: Event) -> None:
+        await self.seam.emit(tx, event)
+
+    async def sign_in(self, request: Request, login: Login) -> Response:
+        return await self.seam.sign_in(request, login)
+
+    async def pending(self, request: Request) -> Login:
+        return await self.seam.pending(request)
+
+    async def sign_out(self, request: Request) -> Response:
+        return await self.seam.sign_out(request)
+
+    async def revoke(self, tx: AsyncConnection, user: User, reason: str, keep: uuid.UUID | None = None) -> None:
+        await self.seam.revoke(tx, user, reason, keep)
+
+    async def render(
+        self, request: Request, template: str, context: Mapping[str, Any], status: int = 200
+    ) -> Response:
+        return self._render.response(template, {"request": request, "auth": self, **context}, status)
+
+    # Building
+
+    def _tables(self, core: Sequence[str]) -> dict[str, Sequence[Table]]:
+        found = self.calls.collect(self, hookspecs.register_tables, metadata=self.metadata)
+        hooks.check_tables(found, core)
+        return dict(found)
+
+    def _routes(self) -> dict[str, Sequence[BaseRoute]]:
+        routes = dict(self.calls.collect(self, hookspecs.register_routes))
+        hooks.check_routes(routes, overlap)
+        return routes
+
+    def _carriers(self) -> dict[str, str]:
+        issuing = self.calls.asked(hookspecs.issue_credential)
+        carriers = {carrier: one.name for one in self.plugins for carrier in getattr(one.plugin, "carriers", ())}
+        for carrier, name in carriers.items():
+            if name not in issuing:
+                raise ConfigurationError(
+                    f"Plugin {name} claims the carrier {carrier} but has no issue_credential: implement it."
+                )
+        return carriers
+
+    # Serving
+
+    async def _opened(self) -> AsyncExitStack:
+        stack = AsyncExitStack()
+        try:
+            for resource in self._resources:
+                await stack.enter_async_context(resource)
+        except BaseException:
+            await stack.aclose()
+            raise
+        return stack
+
+    def _is_opened(self, scope: Scope) -> bool:
+        """Whether a route takes foreign posts and brings its own proof."""
+        try:
+            route, _ = self._table.match(below(scope, self.settings.mount_path))
+        except (NotFound, MethodNotAllowed):
+            return False
+        return bool(getattr(route, "cross_origin", False))
+
+    def _spawn(self, event: Event) -> None:
+        self._background.spawn(self._handle(event))
+
+    def _tell(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self._spawn(event)
+
+    async def _handle(self, event: Event) -> None:
+        await self.calls.tell(self, hookspecs.handle_event, event=event)
+
+
+def _activate(settings: Settings, chosen: Sequence[Installed | Plugin]) -> tuple[Settings, tuple[Active, ...]]:
+    """The settings with a field for each plugin's section, and the plugins made from them."""
+    models = {item.name: model for item in chosen if (model := hooks.section_model(item)) is not None}
+    complete = options.complete(settings.with_sections(_sections_in_code(settings, chosen)), models)
+    active = tuple(hooks.activate(item, getattr(complete, item.name, None)) for item in chosen)
+    hooks.check_declarations(active, Settings.model_fields, (LOGIN_COOKIE,))
+    return complete, active
+
+
+def _sections_in_code(settings: Settings, chosen: Sequence[Installed | Plugin]) -> dict[str, BaseModel]:
+    sections = {}
+    for item in chosen:
+        section = None if isinstance(item, Installed) else getattr(item, "settings", None)
+        if not isinstance(section, BaseModel):
+            continue
+        if item.name in (settings.model_extra or {}):
+            raise ConfigurationError(
+                f"Plugin {item.name} is configured in code and by {options.option_name(item.name)}: use one of them."
+            )
+        sections[item.name] = section
+    return sections
+
+
+def _hasher(settings: Settings) -> Hasher:
+    password = settings.password
+    return Hasher(
+        memory_kib=password.memory_kib,
+        time=password.time,
+        parallelism=password.parallelism,
+        queue=password.queue,
+        allow_weak=settings.development,
+    )
+
+
+def _origins(settings: Settings) -> tuple[str, ...]:
+    try:
+        return tuple(parse_origin(origin) for origin in settings.trusted_origins)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"SIGRA_TRUSTED_ORIGINS: {error}; write origins as in https://app.example.com."
+        ) from None
+
+
+def _print_trace(line: str) -> None:
+    print(line, file=sys.stderr)

@@ -1,0 +1,69 @@
+"""Where databases differ: locks, isolation, error codes, upserts. Nothing outside this folder asks which one it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy import Table
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+WRITING = "sigra_writing"
+"""The execution option of connections that may write."""
+
+PATIENCE = 5.0
+"""Seconds to wait for a connection, a lock, or a turn to write."""
+
+
+class Dialect(Protocol):
+    """One database, as the engine sees it."""
+
+    @property
+    def url(self) -> URL: ...
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Arguments of `create_async_engine`."""
+        ...
+
+    def prepare(self, engine: AsyncEngine) -> None:
+        """Add what every connection of the engine needs."""
+        ...
+
+    def is_retryable(self, error: Exception) -> bool:
+        """Whether a driver's error asks for the transaction to be run again."""
+        ...
+
+    def is_unavailable(self, error: Exception) -> bool:
+        """Whether a driver's error says that the database cannot serve now, though the connection holds."""
+        ...
+
+    def writing(self) -> AbstractAsyncContextManager[None]:
+        """A turn to write."""
+        ...
+
+    async def insert_new(self, tx: AsyncConnection, table: Table, values: Mapping[str, Any]) -> bool:
+        """Insert a row; False, with the transaction intact, when a unique column has the value already."""
+        ...
+
+    def migrating(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A transaction on a connection of its own, that no other process migrates beside."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """How a dialect is named in URLs.
+
+    Args:
+        names: What people write, and SQLAlchemy's name for it.
+        drivers: The async drivers, the best first, and the extra that installs each.
+        dialect: Makes the dialect from a URL with a driver.
+    """
+
+    names: Mapping[str, str]
+    drivers: Mapping[str, str]
+    dialect: Callable[[URL], Dialect]

@@ -1,0 +1,85 @@
+"""MySQL and MariaDB."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Any
+
+from sqlalchemy import Table, insert, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from sigra.db.dialects import PATIENCE, WRITING, Family
+from sigra.errors import Unavailable
+
+RETRYABLE = frozenset({1213, 1205, 1020})
+"""ER_LOCK_DEADLOCK, ER_LOCK_WAIT_TIMEOUT, ER_CHECKREAD (MariaDB, record changed since last read)."""
+
+UNAVAILABLE = frozenset({1040, 1053, 1203, 1290, 1317, 1792, 1836, 1927, 1969, 2002, 2003, 2006, 2013, 2055, 3024})
+"""Too many connections, shutdown, read-only server, statement or connection killed or timed out, server gone."""
+
+DUPLICATE = 1062
+
+MIGRATION_LOCK = "concat('sigra.', database())"
+"""The name of the lock of migrations; these locks are the server's, not the database's."""
+
+MIGRATION_PATIENCE = 60
+
+SESSION = (
+    # A lax server would cut what is too long, and two addresses could become one.
+    f"SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES'), innodb_lock_wait_timeout = {int(PATIENCE)}"
+)
+
+
+class MySQL:
+    """READ COMMITTED: under REPEATABLE READ "a new one ends the old one" deadlocks on gaps."""
+
+    def __init__(self, url: URL) -> None:
+        self.url = url if "charset" in url.query else url.update_query_dict({"charset": "utf8mb4"})
+        self.options: Mapping[str, Any] = {
+            "isolation_level": "READ COMMITTED",
+            "connect_args": {"connect_timeout": int(PATIENCE), "init_command": SESSION},
+            # The server drops connections that idle for wait_timeout, eight hours unless set lower.
+            "pool_recycle": 1800,
+        }
+
+    def prepare(self, engine: AsyncEngine) -> None:
+        """Nothing: the options say it all."""
+
+    def is_retryable(self, error: Exception) -> bool:
+        return _code(error) in RETRYABLE
+
+    def is_unavailable(self, error: Exception) -> bool:
+        return _code(error) in UNAVAILABLE
+
+    def writing(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
+
+    async def insert_new(self, tx: AsyncConnection, table: Table, values: Mapping[str, Any]) -> bool:
+        # INSERT IGNORE would swallow other errors too; here a refused row leaves the transaction as it was.
+        try:
+            await tx.execute(insert(table).values(values))
+        except IntegrityError as error:
+            if _code(error.orig) != DUPLICATE:
+                raise
+            return False
+        return True
+
+    @asynccontextmanager
+    async def migrating(self) -> AsyncIterator[AsyncConnection]:
+        engine = create_async_engine(self.url, poolclass=NullPool, execution_options={WRITING: True}, **self.options)
+        async with engine.begin() as tx:
+            # The lock ends with the connection.
+            if not await tx.scalar(text(f"SELECT GET_LOCK({MIGRATION_LOCK}, {MIGRATION_PATIENCE})")):
+                raise Unavailable(detail="Another process is migrating the database.")
+            yield tx
+
+
+def _code(error: BaseException | None) -> object:
+    return error.args[0] if error is not None and error.args else None
+
+
+FAMILY = Family({"mysql": "mysql", "mariadb": "mariadb"}, {"asyncmy": "mysql"}, MySQL)

@@ -1,0 +1,78 @@
+"""PostgreSQL: the primary database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Any
+
+from sqlalchemy import Table, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from sigra.db.dialects import PATIENCE, WRITING, Family
+
+RETRYABLE = frozenset({"40001", "40P01"})
+"""serialization_failure, deadlock_detected (PostgreSQL, appendix A)."""
+
+UNAVAILABLE = ("08", "53", "57", "58", "55P03", "25006", "25P03", "25P04")
+"""Connection, resources, operator intervention (a cancelled statement is one), system; lock not available, read-only
+transaction (a standby), idle and transaction time-outs."""
+
+MIGRATION_LOCK = 0x5369677261
+"""The advisory lock of migrations: "Sigra" in ASCII."""
+
+
+class PostgreSQL:
+    """READ COMMITTED, by asyncpg or psycopg."""
+
+    def __init__(self, url: URL) -> None:
+        self.url = _with_ssl(url)
+        timeout = "timeout" if url.get_driver_name() == "asyncpg" else "connect_timeout"
+        self.options: Mapping[str, Any] = {
+            "isolation_level": "READ COMMITTED",
+            "connect_args": {timeout: int(PATIENCE)},
+        }
+
+    def prepare(self, engine: AsyncEngine) -> None:
+        """Nothing: the options say it all."""
+
+    def is_retryable(self, error: Exception) -> bool:
+        return _state(error) in RETRYABLE
+
+    def is_unavailable(self, error: Exception) -> bool:
+        return _state(error).startswith(UNAVAILABLE)
+
+    def writing(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
+
+    async def insert_new(self, tx: AsyncConnection, table: Table, values: Mapping[str, Any]) -> bool:
+        result = await tx.execute(insert(table).values(values).on_conflict_do_nothing())
+        return result.rowcount == 1
+
+    @asynccontextmanager
+    async def migrating(self) -> AsyncIterator[AsyncConnection]:
+        engine = create_async_engine(self.url, poolclass=NullPool, execution_options={WRITING: True}, **self.options)
+        async with engine.begin() as tx:
+            await tx.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+            yield tx
+
+
+def _with_ssl(url: URL) -> URL:
+    """`sslmode=`, as hosting providers write it, by asyncpg's name."""
+    if url.get_driver_name() != "asyncpg" or "sslmode" not in url.query:
+        return url
+    return url.difference_update_query(["sslmode"]).update_query_dict({"ssl": url.query["sslmode"]})
+
+
+def _state(error: BaseException | None) -> str:
+    return str(getattr(error, "sqlstate", None) or "")
+
+
+FAMILY = Family(
+    {"postgresql": "postgresql", "postgres": "postgresql"},
+    {"asyncpg": "postgresql", "psycopg": "psycopg"},
+    PostgreSQL,
+)

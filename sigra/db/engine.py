@@ -1,0 +1,157 @@
+"""The database: transactions that are run again when it asks for that, reads, and what follows a commit."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from sigra.db.dialects import PATIENCE, WRITING
+from sigra.db.urls import dialect_for
+from sigra.errors import Unavailable
+
+T = TypeVar("T")
+
+RETRIES = 3
+LONGEST_PAUSE = 0.05
+"""Seconds before the first retry, at most; twice that before the second, and so on."""
+
+TIME_LIMIT = 10.0
+"""Seconds for a transaction or a read as a whole; the next one is told to come back."""
+
+
+class Repeat(Unavailable):
+    """Raised when the database asks for the transaction to be run again; of our tree, so that no hook hides it."""
+
+
+class Database:
+    """One engine and its pool.
+
+    Args:
+        url: An SQLAlchemy URL; without a driver it takes the installed async one.
+        random: `n` random bytes, for pauses before retries.
+        time_limit: Seconds for a transaction or a read.
+
+    Raises:
+        ConfigurationError: The URL is wrong or its driver is not installed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+        time_limit: float = TIME_LIMIT,
+    ) -> None:
+        self.dialect = dialect_for(url)
+        self._random = random
+        self._time_limit = time_limit
+        self._engine = create_async_engine(
+            self.dialect.url,
+            # Addresses and digests do not belong into error reports.
+            hide_parameters=True,
+            pool_timeout=PATIENCE,
+            **self.dialect.options,
+        )
+        self.dialect.prepare(self._engine)
+        event.listen(self._engine.sync_engine, "handle_error", self._explain)
+        event.listen(self._engine.sync_engine, "before_execute", _refuse_stray_writes)
+        self._writer = self._engine.execution_options(**{WRITING: True})
+        self._later: dict[AsyncConnection, list[Callable[[], object]]] = {}
+
+    async def transaction(self, fn: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Run `fn(tx)` in one writing transaction, again (at most 3 times) when the database asks for a retry.
+
+        Raises:
+            Unavailable: The database cannot be reached or does not answer in time.
+        """
+        for tries in range(1, RETRIES + 1):
+            try:
+                return await self._once(fn)
+            except Repeat:
+                await asyncio.sleep(self._pause(tries))
+        return await self._once(fn)
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[AsyncConnection]:
+        """`async with db.connect() as tx`: reads only.
+
+        Raises:
+            Unavailable: The database cannot be reached or does not answer in time.
+        """
+        async with self._limited(), self._checked_out(self._engine) as tx:
+            yield tx
+
+    def after_commit(self, tx: AsyncConnection, callback: Callable[[], object]) -> None:
+        """Call `callback` once `tx` is committed; never when it is rolled back or run again.
+
+        Raises:
+            LookupError: `tx` is not inside `transaction`.
+        """
+        if tx not in self._later:
+            raise LookupError("after_commit needs the connection that transaction() gave, while it runs")
+        self._later[tx].append(callback)
+
+    async def aclose(self) -> None:
+        """Close every connection; a later use opens new ones."""
+        await self._engine.dispose()
+
+    async def _once(self, fn: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        callbacks: list[Callable[[], object]] = []
+        async with self.dialect.writing(), self._limited(), self._checked_out(self._writer) as tx, tx.begin():
+            self._later[tx] = callbacks
+            try:
+                result = await fn(tx)
+            finally:
+                del self._later[tx]
+        for callback in callbacks:
+            callback()
+        return result
+
+    @asynccontextmanager
+    async def _limited(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._time_limit) as limit:
+                yield
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise Unavailable from error
+
+    @asynccontextmanager
+    async def _checked_out(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        async with AsyncExitStack() as stack:
+            try:
+                tx = await stack.enter_async_context(engine.connect())
+            except (PoolTimeout, OSError) as error:
+                raise Unavailable from error
+            yield tx
+
+    def _pause(self, tries: int) -> float:
+        return tries * LONGEST_PAUSE * int.from_bytes(self._random(2), "big") / 0xFFFF
+
+    def _explain(self, context: ExceptionContext) -> Unavailable | None:
+        """Tell a database that cannot serve from a statement that is wrong, where the driver's error is met."""
+        error = context.original_exception
+        if not isinstance(error, Exception):
+            return None
+        if self.dialect.is_retryable(error):
+            return Repeat(1)
+        if isinstance(error, OSError | EOFError):
+            context.is_disconnect = True
+        connecting = context.connection is None
+        if connecting or context.is_disconnect or self.dialect.is_unavailable(error):
+            return Unavailable()
+        return None
+
+
+def _refuse_stray_writes(connection: Connection, statement: Any, *_: object) -> None:
+    if getattr(statement, "is_dml", False) and not connection.get_execution_options().get(WRITING):
+        raise RuntimeError("connect() is for reads: write inside transaction()")

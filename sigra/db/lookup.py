@@ -1,0 +1,85 @@
+"""The request path: who is behind a secret, in one statement that is built once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Table, bindparam, select
+
+from sigra.db.engine import Database
+from sigra.db.schema import USERS, user_column
+from sigra.db.users import UserReader
+from sigra.errors import ConfigurationError, Unavailable
+from sigra.models import User
+
+TIME_LIMIT = 5.0
+"""Seconds that a look-up may take; later it is 503 for whoever asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The row behind a secret and the active user that it points at.
+
+    Args:
+        row: The columns of the look-up's table, by name; read-only.
+    """
+
+    user: User
+    row: Mapping[str, Any] = field(repr=False)
+
+
+class Lookup:
+    """Finds the row with a secret's digest, joined with its user. A user who is not active has no rows.
+
+    Nothing is kept between two look-ups: what was revoked before a request came is not found by it.
+
+    Args:
+        table: Has one column made by `user_ref()`.
+        hash_column: The unique column of `table` that holds the digest.
+        conditions: What else must hold of the row.
+
+    Raises:
+        ConfigurationError: The table does not point at a user by exactly one column made by `user_ref()`.
+    """
+
+    def __init__(self, table: Table, hash_column: Column[bytes], *conditions: ColumnElement[bool]) -> None:
+        users = _users(table)
+        self._names = tuple(column.name for column in table.columns)
+        self._reader = UserReader(users)
+        self._statement = (
+            select(*table.columns, *self._reader.columns)
+            .join_from(table, users, user_column(table) == users.c.id)
+            .where(hash_column.in_(bindparam("digests", expanding=True)), users.c.status == "active", *conditions)
+        )
+
+    async def find(self, db: Database, digests: Sequence[bytes]) -> Found | None:
+        """The row whose digest is one of `digests`, as `auth.tokens.digests` makes them; None for no such row.
+
+        Raises:
+            Unavailable: The database cannot be reached or does not answer in time.
+        """
+        if not digests:
+            return None
+        try:
+            async with asyncio.timeout(TIME_LIMIT) as limit, db.connect() as tx:
+                values = (await tx.execute(self._statement, {"digests": list(digests)})).first()
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise Unavailable from error
+        return None if values is None else self._found(values)
+
+    def _found(self, values: Sequence[Any]) -> Found:
+        width = len(self._names)
+        row = dict(zip(self._names, values[:width], strict=True))
+        return Found(self._reader.user(values[width:]), MappingProxyType(row))
+
+
+def _users(table: Table) -> Table:
+    if USERS not in table.metadata.tables:
+        raise ConfigurationError(f"Table {table.name} is on a MetaData without users: make it in register_tables.")
+    return table.metadata.tables[USERS]

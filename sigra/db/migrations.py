@@ -1,0 +1,136 @@
+"""Migrations: one Alembic lineage and one version table a distribution, so that each can come and go alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Column, Connection, MetaData, Table
+from sqlalchemy.schema import SchemaItem
+
+from sigra.db.engine import Database
+from sigra.db.schema import PREFIX, USERS, own_names
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """The revisions of one distribution.
+
+    Args:
+        distribution: Its name; names the version table.
+        package: The package that holds the revisions, as `sigra_totp.migrations`.
+    """
+
+    distribution: str
+    package: str
+
+    @property
+    def version_table(self) -> str:
+        return f"{PREFIX}version_{re.sub(r'[-_.]+', '_', self.distribution).lower()}"
+
+    def scripts(self) -> ScriptDirectory:
+        """The revisions, as Alembic sees them."""
+        folder = next(iter(import_module(self.package).__path__))
+        return ScriptDirectory(folder, version_locations=[folder])
+
+
+CORE = Lineage("sigra", "sigra.migrations")
+
+
+def create_missing(bind: Connection, metadata: MetaData) -> None:
+    """Create the tables and indexes of `metadata` that are not there; for revisions.
+
+    MySQL commits after each statement: a revision that was interrupted halfway goes on where it was.
+    """
+    metadata.create_all(bind, checkfirst=True)
+    for table in metadata.sorted_tables:
+        for index in table.indexes:
+            index.create(bind, checkfirst=True)
+
+
+async def upgrade(db: Database, lineages: Sequence[Lineage]) -> None:
+    """Bring every lineage, in this order, to its newest revision, in one transaction where the database has such.
+
+    Raises:
+        Unavailable: Another process migrates, or the database cannot be reached.
+    """
+    async with db.dialect.migrating() as tx:
+        for lineage in lineages:
+            await tx.run_sync(_upgrade, lineage)
+
+
+async def current(db: Database, lineages: Sequence[Lineage]) -> dict[str, str | None]:
+    """The revision of each lineage in the database, by distribution; None for one that never ran."""
+    async with db.connect() as tx:
+        return {lineage.distribution: await tx.run_sync(_current, lineage) for lineage in lineages}
+
+
+def newest(lineages: Sequence[Lineage]) -> dict[str, str | None]:
+    """The newest revision that each distribution ships."""
+    return {lineage.distribution: lineage.scripts().get_current_head() for lineage in lineages}
+
+
+async def check(db: Database, tables: Iterable[Table]) -> list[str]:
+    """What differs between the database and `tables`, a sentence each; nothing when all is well.
+
+    Tables that are not among them, and the host's columns of `sigra_users`, are the host's business.
+    """
+    known = {table.name: table for table in tables}
+    async with db.connect() as tx:
+        return await tx.run_sync(_differences, known)
+
+
+def _upgrade(connection: Connection, lineage: Lineage) -> None:
+    scripts = lineage.scripts()
+
+    def revisions(current: Any, context: MigrationContext) -> Any:
+        return scripts._upgrade_revs("heads", current)
+
+    with EnvironmentContext(Config(), scripts, fn=revisions, destination_rev="heads") as environment:
+        environment.configure(connection=connection, version_table=lineage.version_table)
+        environment.run_migrations()
+
+
+def _current(connection: Connection, lineage: Lineage) -> str | None:
+    options = {"version_table": lineage.version_table}
+    return MigrationContext.configure(connection, opts=options).get_current_revision()
+
+
+def _differences(connection: Connection, tables: Mapping[str, Table]) -> list[str]:
+    own = own_names()
+
+    def is_ours(item: SchemaItem, name: str | None, kind: str, reflected: bool, other: SchemaItem | None) -> bool:
+        if kind == "table":
+            return name in tables
+        table = getattr(item, "table", None)
+        if table is None or table.name != USERS:
+            return True
+        columns = [item] if isinstance(item, Column) else list(getattr(item, "columns", ()))
+        return all(column.name in own for column in columns)
+
+    options = {"include_object": is_ours, "compare_type": True}
+    context = MigrationContext.configure(connection, opts=options)
+    metadata = next(iter(tables.values())).metadata if tables else MetaData()
+    return [_sentence(difference) for difference in _flat(compare_metadata(context, metadata))]
+
+
+def _flat(differences: Iterable[Any]) -> Iterable[tuple[Any, ...]]:
+    # Alembic gathers the changes of one column in a list.
+    for difference in differences:
+        if isinstance(difference, list):
+            yield from difference
+        else:
+            yield difference
+
+
+def _sentence(difference: tuple[Any, ...]) -> str:
+    kind, *rest = difference
+    return f"{kind}: {rest!r}"

@@ -1,0 +1,322 @@
+"""Every error that Sigra raises, in one tree, each with a stable code and a text that is safe to show.
+
+    SigraError
+    ├── ConfigurationError            at start only; ends a server with its paragraph, without a traceback
+    ├── Malformed                     400  a request that cannot be understood
+    ├── InvalidToken                  400  a mailed token that is bad
+    │   └── InvalidBearerToken        401  the same of a bearer credential
+    ├── Unauthenticated               401  nobody is signed in
+    ├── InvalidCredentials            401  a wrong proof
+    │   └── InvalidProof              401  a wrong proof for a pending sign-in
+    ├── LoginExpired                  401  no pending sign-in, or one that is spent, expired or dead
+    ├── Refused                       403  a rule says no; what plugins raise
+    │   ├── CrossOrigin
+    │   ├── SessionRequired
+    │   ├── InsufficientScope
+    │   ├── AssuranceRequired
+    │   ├── ReauthenticationRequired
+    │   ├── AccountDisabled
+    │   └── TooManyAttempts           429
+    ├── NotFound                      404  foreign and absent alike
+    ├── MethodNotAllowed              405
+    ├── RequestTimeout                408
+    ├── Conflict                      409
+    │   └── OtherAccount
+    ├── PayloadTooLarge               413
+    ├── UnsupportedMediaType          415
+    ├── ValidationFailed              422  names the fields
+    │   └── WeakPassword
+    ├── InternalError                 500  a plugin's bug, without its text
+    └── Unavailable                   503  come back later; nobody was let in
+        └── HookFailed                     a plugin failed where it could have refused
+
+A subclass in a plugin sets `code` and, if it differs, `status` and `title`; the plugin lists it in its `errors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class SigraError(Exception):
+    """The root of the tree.
+
+    Args:
+        detail: One sentence that is safe to show to whoever made the request; the class's own when omitted.
+    """
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Error"
+    detail: str = "The request could not be completed."
+    """What went wrong, safe to show; an instance may say it more exactly."""
+
+    def __init__(self, detail: str | None = None) -> None:
+        if detail is not None:
+            self.detail = detail
+        super().__init__(self.detail)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Response headers that belong to this error."""
+        return {}
+
+
+class ConfigurationError(SigraError, SystemExit):
+    """Raised while a `Sigra` is built: names the option and the cure.
+
+    Also a `SystemExit`, so that one that nobody catches ends any server with its paragraph on stderr and a non-zero
+    status, without a traceback.
+    """
+
+    title: ClassVar[str] = "Configuration error"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        # What SystemExit calls `code` is what the interpreter prints when it ends.
+        self.code = message  # type: ignore[misc]
+
+
+class Malformed(SigraError):
+    """Raised for a request that cannot be understood: broken JSON, encoding, depth, doubled credentials."""
+
+    code, status, title = "malformed", 400, "Malformed request"
+    detail = "The request could not be understood."
+
+
+class InvalidToken(SigraError):
+    """Raised for a presented credential that is ours and bad: unknown, used, expired or revoked, all alike."""
+
+    code, status, title = "invalid_token", 400, "Invalid token"
+    detail = "The token is not valid. It may have been used already, or have expired."
+
+
+class InvalidBearerToken(InvalidToken):
+    """Raised for a bearer credential that is ours and bad (RFC 6750, section 3.1)."""
+
+    status: ClassVar[int] = 401
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"www-authenticate": 'Bearer error="invalid_token"'}
+
+
+class Unauthenticated(SigraError):
+    """Raised where somebody must be signed in and nobody is."""
+
+    code, status, title = "unauthenticated", 401, "Not signed in"
+    detail = "Sign in to continue."
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"www-authenticate": "Bearer"}
+
+
+class InvalidCredentials(SigraError):
+    """Raised for a wrong proof. Never says which half was wrong, nor whether the account exists."""
+
+    code, status, title = "invalid_credentials", 401, "Invalid credentials"
+    detail = "The sign-in details are not right."
+
+
+class InvalidProof(InvalidCredentials):
+    """Raised for a wrong proof while a pending sign-in waits for it."""
+
+    code, title = "invalid_proof", "Invalid proof"
+    detail = "That was not right. Try again."
+
+
+class LoginExpired(SigraError):
+    """Raised when the pending sign-in is absent, spent, expired, or dead after too many wrong proofs."""
+
+    code, status, title = "login_expired", 401, "Sign-in expired"
+    detail = "This sign-in has expired. Start again."
+
+
+class Refused(SigraError):
+    """Raised by a rule that says no; plugins raise it, or a subclass with a code of their own."""
+
+    code, status, title = "refused", 403, "Refused"
+    detail = "This is not allowed."
+
+
+class CrossOrigin(Refused):
+    """Raised for an unsafe request that another origin made."""
+
+    code, title = "cross_origin", "Cross-origin request"
+    detail = "The request comes from another origin."
+
+
+class SessionRequired(Refused):
+    """Raised when a credential without a session asks for what only a signed-in person may do."""
+
+    code, title = "session_required", "Session required"
+    detail = "This needs a signed-in session."
+
+
+class InsufficientScope(Refused):
+    """Raised when the identity lacks a scope that the route demands (RFC 6750, section 3.1)."""
+
+    code, title = "insufficient_scope", "Insufficient scope"
+    detail = "The credential does not carry the scope that this needs."
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"www-authenticate": 'Bearer error="insufficient_scope"'}
+
+
+class AssuranceRequired(Refused):
+    """Raised when the session's assurance level is below what the route demands (NIST 800-63B)."""
+
+    code, title = "assurance_required", "Stronger sign-in required"
+    detail = "This needs a stronger sign-in."
+
+
+class ReauthenticationRequired(Refused):
+    """Raised when the sign-in is older than the window that the route demands."""
+
+    code, title = "reauthentication_required", "Sign in again"
+    detail = "This needs a recent sign-in."
+
+
+class AccountDisabled(Refused):
+    """Raised for a disabled or closing account, and only to a proof that cannot be guessed."""
+
+    code, title = "account_disabled", "Account disabled"
+    detail = "This account cannot sign in."
+
+
+class TooManyAttempts(Refused):
+    """Raised when a limit is used up; the same for known and unknown accounts.
+
+    Args:
+        retry_after: Whole seconds until another try can succeed.
+    """
+
+    code, status, title = "too_many_attempts", 429, "Too many attempts"
+    detail = "Too many attempts. Wait, then try again."
+
+    def __init__(self, retry_after: int, detail: str | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"retry-after": str(max(1, self.retry_after))}
+
+
+class NotFound(SigraError):
+    """Raised for what is absent and for what belongs to somebody else, alike."""
+
+    code, status, title = "not_found", 404, "Not found"
+    detail = "There is nothing here."
+
+
+class MethodNotAllowed(SigraError):
+    """Raised for a known path and another method.
+
+    Args:
+        allow: The methods that the path knows.
+    """
+
+    code, status, title = "method_not_allowed", 405, "Method not allowed"
+    detail = "The method is not allowed here."
+
+    def __init__(self, allow: Sequence[str]) -> None:
+        super().__init__()
+        self.allow = tuple(allow)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"allow": ", ".join(self.allow)}
+
+
+class RequestTimeout(SigraError):
+    """Raised when a body does not arrive in time."""
+
+    code, status, title = "request_timeout", 408, "Request timeout"
+    detail = "The request took too long to arrive."
+
+
+class Conflict(SigraError):
+    """Raised when the request does not fit the present state."""
+
+    code, status, title = "conflict", 409, "Conflict"
+    detail = "The request does not fit the present state."
+
+
+class OtherAccount(Conflict):
+    """Raised for the proof of one user while another is signed in."""
+
+    code, title = "other_account", "Another account is signed in"
+    detail = "Another account is signed in. Sign out first."
+
+
+class PayloadTooLarge(SigraError):
+    """Raised for a body above the mount path's limit."""
+
+    code, status, title = "payload_too_large", 413, "Payload too large"
+    detail = "The request body is too large."
+
+
+class UnsupportedMediaType(SigraError):
+    """Raised for a body that is neither JSON nor a form."""
+
+    code, status, title = "unsupported_media_type", 415, "Unsupported media type"
+    detail = "Send application/json or a form."
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """What is wrong with one field: a stable code and a text that does not echo the input."""
+
+    field: str
+    code: str
+    message: str
+
+
+class ValidationFailed(SigraError):
+    """Raised for a body whose fields are wrong.
+
+    Args:
+        errors: One entry a field, in the order of the fields.
+    """
+
+    code, status, title = "validation_failed", 422, "Validation failed"
+    detail = "Some fields are not right."
+
+    def __init__(self, errors: Sequence[FieldError], detail: str | None = None) -> None:
+        super().__init__(detail)
+        self.errors = tuple(errors)
+
+
+class InternalError(SigraError):
+    """Raised in place of an error that is nobody's answer: the log has it, the client has not."""
+
+    code, status, title = "internal_error", 500, "Internal error"
+    detail = "Something went wrong on our side."
+
+
+class Unavailable(SigraError):
+    """Raised when the database or the hash queue cannot serve now; the request may be repeated as it is.
+
+    Args:
+        retry_after: Whole seconds after which another try is sensible.
+    """
+
+    code, status, title = "unavailable", 503, "Temporarily unavailable"
+    detail = "The service is busy. Try again in a moment."
+
+    def __init__(self, retry_after: int = 5, detail: str | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"retry-after": str(max(1, self.retry_after))}
+
+
+class HookFailed(Unavailable):
+    """Raised when a plugin fails in a hook that may refuse: what could not be checked is refused."""

@@ -1,0 +1,132 @@
+"""What may be stopped (actions, imperative) and what has happened (events, past tense).
+
+A plugin brings its own subclasses: audit, webhooks and lockout take them as they come.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Literal
+
+from starlette.requests import HTTPConnection
+
+from sigra.models import Login, User
+
+Outcome = Literal["success", "failure"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Action:
+    """Something about to be done to `user`, inside its transaction; any plugin may still refuse it.
+
+    Args:
+        user: Whose account it touches; locked for the length of the transaction.
+        request: What carries it; None from the command line or later work.
+    """
+
+    name: ClassVar[str]
+    user: User
+    request: HTTPConnection | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignIn(Action):
+    """A user signs in, every proof but the policies' being given."""
+
+    name: ClassVar[str] = "sign_in"
+    login: Login
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignOut(Action):
+    """A user ends the present session."""
+
+    name: ClassVar[str] = "sign_out"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that has happened, recorded in the transaction of its fact.
+
+    Args:
+        user_id: The account that it is about; None when there is none, as after a wrong proof.
+        actor_id: Who did it; the seam fills in the request's identity.
+        outcome: `success` or `failure`.
+        metadata: What else is known; JSON values only, never a secret.
+        occurred_at: Set by the seam, as all that follows: UTC.
+        client: The client's address.
+        user_agent: As sent, at most 512 characters.
+        request_id: One for all events of a request.
+        session_id: The session of the request.
+    """
+
+    name: ClassVar[str]
+    user_id: uuid.UUID | None = None
+    actor_id: uuid.UUID | None = None
+    outcome: Outcome = "success"
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    occurred_at: datetime | None = None
+    client: str | None = None
+    user_agent: str | None = None
+    request_id: str | None = None
+    session_id: uuid.UUID | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedIn(Event):
+    """A credential was issued; `metadata` has `carrier`, `amr` and `assurance`."""
+
+    name: ClassVar[str] = "sign_in.succeeded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignInFailed(Event):
+    """A proof was wrong; `metadata` has `method` and the canonical `email` that was tried, if any."""
+
+    name: ClassVar[str] = "sign_in.failed"
+    outcome: Outcome = "failure"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignInChallenged(Event):
+    """A proof was right and more is owed; `metadata` has the `kinds`."""
+
+    name: ClassVar[str] = "sign_in.challenged"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedOut(Event):
+    """A user ended the present session."""
+
+    name: ClassVar[str] = "sign_out.succeeded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CredentialsRevoked(Event):
+    """Every carrier ended what it had issued to a user; `metadata` has the `reason`."""
+
+    name: ClassVar[str] = "credentials.revoked"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserCreated(Event):
+    """An account came into being."""
+
+    name: ClassVar[str] = "user.created"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserDisabled(Event):
+    """An account was disabled: nothing of it is accepted any more."""
+
+    name: ClassVar[str] = "user.disabled"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserEnabled(Event):
+    """A disabled account may sign in again; what was revoked stays revoked."""
+
+    name: ClassVar[str] = "user.enabled"

@@ -1,0 +1,284 @@
+"""The one seam: every session and token is issued here, after the union of what every plugin still demands.
+
+A sign-in runs down this page: an attempt is asked about before its proof is looked at; `sign_in` settles it in one
+transaction (user locked, pending sign-in spent, actions asked, challenges joined, credential issued, fact recorded);
+the answer is built afterwards. No policy here or in a plugin ever looks at a URL.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+
+from sigra import hookspecs
+from sigra.addresses import canonical_email
+from sigra.db.engine import Database
+from sigra.db.pending import PendingSignIns
+from sigra.db.users import UserTable
+from sigra.errors import AccountDisabled, InvalidCredentials, InvalidProof, LoginExpired, OtherAccount
+from sigra.events import (
+    Action,
+    CredentialsRevoked,
+    Event,
+    SignedIn,
+    SignedOut,
+    SignIn,
+    SignInChallenged,
+    SignInFailed,
+    SignOut,
+)
+from sigra.hooks import Calls
+from sigra.http import exchange
+from sigra.http.answers import Challenged, challenged, signed_in, signed_out
+from sigra.http.body import read_mapping
+from sigra.models import Attempt, Challenge, Identity, Issued, Login, User
+from sigra.protocols import Auth
+
+LOGIN_COOKIE = "sigra-login"
+LOGIN_FIELD = "login_token"
+LOGIN_LIFETIME = timedelta(minutes=10)
+LOGIN_TRIES = 5
+"""Wrong proofs after which a pending sign-in is dead (NIST SP 800-63B, section 5.2.2 allows 100 in all)."""
+
+UNNAMED_METHOD = "unnamed"
+"""The method of an attempt that a plugin did not announce."""
+
+
+@dataclass(frozen=True)
+class Seam:
+    """Attempts, sign-in, sign-out, revocation and events.
+
+    Args:
+        carriers: Which plugin issues for a carrier.
+        cookies: The names of the plugins' cookies, deleted by a sign-out.
+        spawn: Runs `handle_event` in a task that shutdown waits for.
+    """
+
+    auth: Auth
+    calls: Calls
+    db: Database
+    users: UserTable
+    pendings: PendingSignIns
+    carriers: Mapping[str, str]
+    cookies: tuple[str, ...]
+    spawn: Callable[[Event], None]
+
+    # Attempts
+
+    @asynccontextmanager
+    async def attempt(
+        self, request: HTTPConnection, *, method: str, email: str | None = None, user: User | None = None
+    ) -> AsyncIterator[Attempt]:
+        """Ask `before_attempt`, then record a wrong proof that leaves the block; see `Auth.attempt`."""
+        attempt = Attempt(method, exchange.of(request).client, _canonical(email), user, request)
+        await self._announce(request, attempt)
+        try:
+            yield attempt
+        except InvalidCredentials as error:
+            raise await self._record_failure(request, attempt, error) from error
+
+    async def count(self, request: HTTPConnection, error: InvalidCredentials) -> InvalidCredentials:
+        """Account for a wrong proof that reached the edge, so that a plugin without attempts is under limits too."""
+        notes = exchange.of(request)
+        if any(error is recorded for recorded in notes.failures):
+            return error
+        if not notes.attempts:
+            await self._announce(request, Attempt(UNNAMED_METHOD, notes.client, request=request))
+        return await self._record_failure(request, notes.attempts[-1], error)
+
+    async def _announce(self, request: HTTPConnection, attempt: Attempt) -> None:
+        await self.calls.each(self.auth, hookspecs.before_attempt, attempt=attempt)
+        notes = exchange.of(request)
+        if notes.pending is not None and notes.pending.pending is not None:
+            # Counted before the proof is looked at, so that parallel guesses share the budget.
+            counted = partial(self.pendings.count_try, id=notes.pending.pending, tries=LOGIN_TRIES)
+            if not await self.db.transaction(counted):
+                raise LoginExpired
+        notes.attempts.append(attempt)
+
+    async def _record_failure(
+        self, request: HTTPConnection, attempt: Attempt, error: InvalidCredentials
+    ) -> InvalidCredentials:
+        notes = exchange.of(request)
+        if any(error is recorded for recorded in notes.failures):
+            return error
+        user_id = attempt.user.id if attempt.user else None
+        metadata = {"method": attempt.method, "email": attempt.email}
+        await self.db.transaction(partial(self.emit, event=SignInFailed(user_id=user_id, metadata=metadata)))
+        told = InvalidProof() if notes.pending is not None and type(error) is InvalidCredentials else error
+        notes.failures += [error, told]
+        return told
+
+    # Sign in
+
+    async def sign_in(self, request: Request, login: Login) -> Response:
+        """Settle a sign-in and answer it; see `Auth.sign_in`."""
+        login = replace(_renewal(request, login), next=login.next or request.query_params.get("next"))
+        if any(_covers(attempt, login.user) for attempt in exchange.of(request).attempts):
+            return await self._settled(request, login)
+        method = (*login.methods, *login.amr, UNNAMED_METHOD)[0]
+        async with self.attempt(request, method=method, email=login.user.email, user=login.user):
+            return await self._settled(request, login)
+
+    async def _settled(self, request: Request, login: Login) -> Response:
+        result = await self.db.transaction(partial(self._settle, request=request, login=login))
+        if isinstance(result, Challenged):
+            return challenged(request, self.auth.settings, result)
+        issued, user = result
+        return signed_in(request, self.auth.settings, replace(login, user=user), issued, drop=(LOGIN_COOKIE,))
+
+    async def _settle(self, tx: AsyncConnection, request: Request, login: Login) -> Challenged | tuple[Issued, User]:
+        user = await self._lock(tx, login)
+        if login.pending is not None and not await self.pendings.spend(tx, login.pending, user.id):
+            raise LoginExpired
+        login = replace(login, user=user)
+        await self.act(tx, SignIn(user=user, request=request, login=login))
+        owed = await self._owed(tx, request, login)
+        if owed:
+            return await self._challenge(tx, login, owed)
+        issued = await self.calls.owner(
+            self.carriers[login.carrier],
+            self.auth,
+            hookspecs.issue_credential,
+            tx=tx,
+            request=request,
+            login=login,
+        )
+        metadata = {"carrier": login.carrier, "amr": list(login.amr), "assurance": login.assurance}
+        await self.emit(
+            tx, SignedIn(user_id=user.id, actor_id=user.id, session_id=issued.session_id, metadata=metadata)
+        )
+        return issued, user
+
+    async def _lock(self, tx: AsyncConnection, login: Login) -> User:
+        user = await self.users.lock(tx, login.user.id)
+        if user is not None and user.status == "active" and user.security_version == login.user.security_version:
+            return user
+        if login.pending is not None:
+            raise LoginExpired
+        if user is not None and user.status != "active" and not login.guessable:
+            raise AccountDisabled
+        raise InvalidCredentials
+
+    async def _owed(self, tx: AsyncConnection, request: Request, login: Login) -> list[Challenge]:
+        demanded = await self.calls.each(self.auth, hookspecs.challenges_for_login, tx=tx, request=request, login=login)
+        union = dict.fromkeys(challenge for answer in demanded for challenge in answer)
+        owed = [challenge for challenge in union if challenge.kind not in login.met]
+        if not owed:
+            return []
+        lifted = await self.calls.each(self.auth, hookspecs.waivers_for_login, tx=tx, request=request, login=login)
+        waived = {kind for answer in lifted for kind in answer}
+        fixed = {challenge.kind for challenge in owed if not challenge.waivable}
+        return [challenge for challenge in owed if challenge.kind in fixed or challenge.kind not in waived]
+
+    async def _challenge(self, tx: AsyncConnection, login: Login, owed: list[Challenge]) -> Challenged:
+        token, expires_at = await self.pendings.create(tx, login, LOGIN_LIFETIME)
+        kinds = list(dict.fromkeys(challenge.kind for challenge in owed))
+        await self.emit(tx, SignInChallenged(user_id=login.user.id, metadata={"kinds": kinds}))
+        return Challenged(token, LOGIN_COOKIE, tuple(owed), expires_at, LOGIN_LIFETIME)
+
+    async def pending(self, request: Request) -> Login:
+        """The sign-in that waits for another proof; see `Auth.pending`."""
+        notes = exchange.of(request)
+        if notes.pending is None:
+            notes.pending = await self._find_pending(request)
+        return notes.pending
+
+    async def _find_pending(self, request: Request) -> Login:
+        token = (await read_mapping(request)).get(LOGIN_FIELD)
+        if token is None:
+            token = self.auth.cookie(request, LOGIN_COOKIE)
+        if not isinstance(token, str):
+            raise LoginExpired
+        async with self.db.connect() as tx:
+            login = await self.pendings.find(tx, token, LOGIN_TRIES)
+        if login is None:
+            raise LoginExpired
+        return login
+
+    # Sign out, revoke
+
+    async def sign_out(self, request: Request) -> Response:
+        """End the present session; see `Auth.sign_out`."""
+        identity: Identity | None = request.scope["sigra.identity"]
+        if identity is not None and identity.session_id is not None:
+            await self.db.transaction(partial(self._end, request=request, identity=identity))
+        return signed_out(request, self.auth.settings, drop=(*self.cookies, LOGIN_COOKIE))
+
+    async def _end(self, tx: AsyncConnection, request: Request, identity: Identity) -> None:
+        await self.act(tx, SignOut(user=identity.user, request=request))
+        await self.calls.each(self.auth, hookspecs.revoke_session, tx=tx, identity=identity)
+        await self.emit(tx, SignedOut(user_id=identity.user.id))
+
+    async def revoke(self, tx: AsyncConnection, user: User, reason: str, keep: uuid.UUID | None = None) -> None:
+        """End all that was issued to a user, and every proof given before; see `Auth.revoke`."""
+        await self.users.lock(tx, user.id)
+        await self.users.bump_security_version(tx, user)
+        await self.pendings.end(tx, user.id)
+        await self.calls.each(self.auth, hookspecs.revoke_credentials, tx=tx, user=user, reason=reason, keep=keep)
+        await self.emit(tx, CredentialsRevoked(user_id=user.id, metadata={"reason": reason}))
+
+    # Actions and events
+
+    async def act(self, tx: AsyncConnection, action: Action) -> None:
+        """Ask whether the action may be done."""
+        await self.calls.each(self.auth, hookspecs.before_action, tx=tx, action=action)
+
+    async def emit(self, tx: AsyncConnection, event: Event) -> None:
+        """Record a fact in its transaction, and tell it after commit and answer."""
+        notes = exchange.current.get()
+        event = _completed(event, self.auth.clock(), notes)
+        await self.calls.each(self.auth, hookspecs.record_event, tx=tx, event=event)
+        later = notes.events.append if notes is not None and not notes.is_websocket else self.spawn
+        self.db.after_commit(tx, partial(later, event))
+
+
+def _canonical(email: str | None) -> str | None:
+    """The address that is counted; None for text that no account can have."""
+    if email is None:
+        return None
+    try:
+        return canonical_email(email)
+    except ValueError:
+        return None
+
+
+def _covers(attempt: Attempt, user: User) -> bool:
+    """Whether the attempt was asked about this account, so that its lock was seen."""
+    if attempt.user is not None:
+        return attempt.user.id == user.id
+    return attempt.email is not None and attempt.email == _canonical(user.email)
+
+
+def _renewal(request: Request, login: Login) -> Login:
+    """A sign-in of whoever is signed in already renews that session; of another, it is refused."""
+    identity: Identity | None = request.scope["sigra.identity"]
+    if identity is None or identity.session_id is None:
+        return login
+    if identity.user.id != login.user.id:
+        raise OtherAccount
+    return replace(login, replaces=identity.session_id)
+
+
+def _completed(event: Event, now: datetime, notes: exchange.Exchange | None) -> Event:
+    event = replace(event, occurred_at=now)
+    if notes is None:
+        return event
+    identity = notes.identity
+    actor = identity and (identity.acting or identity.user)
+    return replace(
+        event,
+        actor_id=event.actor_id or (actor.id if actor else None),
+        session_id=event.session_id or (identity.session_id if identity else None),
+        client=notes.client,
+        user_agent=notes.user_agent,
+        request_id=notes.request_id,
+    )

@@ -1,0 +1,97 @@
+"""What an application asks before it answers: who is there, and whether that is enough.
+
+Guards take an `HTTPConnection`, so that they hold for WebSockets too, and are compared by value, so that a framework
+can override them. A refusal becomes a problem (401 or 403) whatever the framework makes of the exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import NoReturn, cast
+
+from starlette.requests import HTTPConnection
+
+from sigra.errors import (
+    AssuranceRequired,
+    InsufficientScope,
+    ReauthenticationRequired,
+    SessionRequired,
+    SigraError,
+    Unauthenticated,
+)
+from sigra.http import exchange
+from sigra.models import Assurance, Identity, User
+from sigra.protocols import Auth
+
+
+async def current_user(connection: HTTPConnection) -> User:
+    """Whoever is signed in.
+
+    Raises:
+        Unauthenticated: Nobody is.
+    """
+    return _identity(connection).user
+
+
+def requires(
+    *, scopes: Iterable[str] = (), fresh: bool | timedelta = False, assurance: Assurance | None = None
+) -> Requirement:
+    """A guard: `user = await requires(scopes=["reports:read"])(request)`.
+
+    Args:
+        scopes: All of them must be carried.
+        fresh: Signed in within the window of `SIGRA_REAUTHENTICATION__FRESH`, or within the one given.
+        assurance: At least this level (NIST SP 800-63B, section 4).
+    """
+    if isinstance(scopes, str):
+        raise TypeError("scopes is a collection: write scopes=[...]")
+    return Requirement(frozenset(scopes), fresh, assurance)
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """What `requires` returns; two of equal terms are equal."""
+
+    scopes: frozenset[str]
+    fresh: bool | timedelta
+    assurance: Assurance | None
+
+    async def __call__(self, connection: HTTPConnection) -> User:
+        """The user, when every term is met.
+
+        Raises:
+            Unauthenticated, InsufficientScope, AssuranceRequired, ReauthenticationRequired, SessionRequired
+        """
+        identity = _identity(connection)
+        if not self.scopes <= identity.scopes:
+            _refuse(connection, InsufficientScope())
+        if self.assurance == "aal2" and identity.assurance != "aal2":
+            _refuse(connection, AssuranceRequired())
+        if self.fresh is not False:
+            self._check_fresh(connection, identity)
+        return identity.user
+
+    def _check_fresh(self, connection: HTTPConnection, identity: Identity) -> None:
+        if identity.authenticated_at is None:
+            _refuse(connection, SessionRequired())
+        auth = cast(Auth, connection.scope["sigra.auth"])
+        window = self.fresh if isinstance(self.fresh, timedelta) else auth.settings.reauthentication.fresh
+        if auth.clock() - identity.authenticated_at > window:
+            _refuse(connection, ReauthenticationRequired())
+
+
+def _identity(connection: HTTPConnection) -> Identity:
+    if "sigra.identity" not in connection.scope:
+        raise RuntimeError("this request did not come through Sigra: serve `auth.wrap(app)`")
+    identity: Identity | None = connection.scope["sigra.identity"]
+    if identity is None:
+        _refuse(connection, Unauthenticated())
+    return identity
+
+
+def _refuse(connection: HTTPConnection, error: SigraError) -> NoReturn:
+    if exchange.KEY in connection.scope:
+        exchange.of(connection).refusal = error
+    raise error

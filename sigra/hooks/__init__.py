@@ -1,0 +1,22 @@
+"""Asking plugins: which are there, whether they fit together, and the loop that calls them.
+
+Knows no plugin, as no plugin knows this room.
+"""
+
+from sigra.hooks.calls import Calls
+from sigra.hooks.conflicts import check_declarations, check_routes, check_tables, in_order_of_need
+from sigra.hooks.discovery import Active, Installed, activate, installed, section_model, select
+
+__all__ = [
+    "Active",
+    "Calls",
+    "Installed",
+    "activate",
+    "check_declarations",
+    "check_routes",
+    "check_tables",
+    "in_order_of_need",
+    "installed",
+    "section_model",
+    "select",
+]

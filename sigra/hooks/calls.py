@@ -1,0 +1,240 @@
+"""The loop that asks plugins: order, colour and arguments are settled once, so that a call is a plain loop.
+
+pluggy finds, orders and checks the implementations. It is synchronous, so the awaiting is done here: calling a pluggy
+hook with coroutines makes all of them before the first is awaited, which leaves vetoes unawaited.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import pluggy
+
+from sigra.errors import ConfigurationError, HookFailed, SigraError
+from sigra.hooks.discovery import Active
+from sigra.hookspecs import API, PROJECT
+from sigra.protocols import Auth
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_log = logging.getLogger("sigra.hooks")
+
+
+@dataclass(frozen=True, slots=True)
+class _Implementation:
+    plugin: str
+    function: Callable[..., Any]
+    argnames: tuple[str, ...]
+
+
+class Calls:
+    """The implementations of every hook, in the order in which they are asked.
+
+    Args:
+        specs: Modules of hookspecs: the core's first, then plugins' own.
+        plugins: In list order; `tryfirst` and `trylast` move an implementation to either end.
+        trace: Told, a line a call, which plugin was asked what and how it answered, without values.
+
+    Raises:
+        ConfigurationError: A misspelt or unmarked hook, an unknown argument, the wrong colour, a wrapper, another ABI.
+    """
+
+    def __init__(
+        self, specs: Sequence[ModuleType], plugins: Sequence[Active], trace: Callable[[str], None] | None = None
+    ) -> None:
+        manager = pluggy.PluginManager(PROJECT)
+        for module in specs:
+            manager.add_hookspecs(module)
+        names = {hook.name for module in specs for hook in _specs(manager, module)}
+        # Registered in reverse and walked in reverse, so that list order, tryfirst and trylast mean what they say.
+        for active in reversed(plugins):
+            _check(manager, names, active)
+            manager.register(active.plugin, name=active.name)
+        self._implementations = {name: _resolve(getattr(manager.hook, name)) for name in names}
+        self._trace = trace
+
+    def asked(self, spec: Callable[..., Any]) -> tuple[str, ...]:
+        """The names of the plugins that implement a hook, in the order in which they are asked."""
+        return tuple(one.plugin for one in self._implementations[spec.__name__])
+
+    def collect(
+        self, auth: Auth, spec: Callable[Concatenate[Auth, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> list[tuple[str, R]]:
+        """Ask every plugin, at build: the answers with the plugins' names.
+
+        Raises:
+            ConfigurationError: A plugin fails; names it.
+        """
+        answers = []
+        for one, given in self._calls(auth, spec, args, kwargs):
+            try:
+                answers.append((one.plugin, one.function(**given)))
+            except SigraError:
+                raise
+            except Exception as error:  # whatever a stranger raises, the start ends with the plugin's name
+                raise ConfigurationError(
+                    f"Plugin {one.plugin} failed in {spec.__name__} ({type(error).__name__}: {error}): "
+                    f"mend it, or switch it off with -{one.plugin} in SIGRA_PLUGINS."
+                ) from error
+        return answers
+
+    async def answers(
+        self, auth: Auth, spec: Callable[Concatenate[Auth, P], Awaitable[R | None]], *args: P.args, **kwargs: P.kwargs
+    ) -> list[tuple[str, R]]:
+        """Ask every plugin in order: the answers that are not None, with the plugins' names.
+
+        Raises:
+            SigraError: What a plugin raised.
+            HookFailed: A plugin raised anything else: what could not be checked is refused.
+        """
+        answers: list[tuple[str, R]] = []
+        for one, given in self._calls(auth, spec, args, kwargs):
+            answer = await self._ask(spec.__name__, one, given)
+            if answer is not None:
+                answers.append((one.plugin, answer))
+        return answers
+
+    async def each(
+        self, auth: Auth, spec: Callable[Concatenate[Auth, P], Awaitable[R | None]], *args: P.args, **kwargs: P.kwargs
+    ) -> list[R]:
+        """`answers` without the names."""
+        return [answer for _, answer in await self.answers(auth, spec, *args, **kwargs)]
+
+    async def first(
+        self, auth: Auth, spec: Callable[Concatenate[Auth, P], Awaitable[R | None]], *args: P.args, **kwargs: P.kwargs
+    ) -> R | None:
+        """Ask the plugins in order until one answers."""
+        for one, given in self._calls(auth, spec, args, kwargs):
+            answer: R | None = await self._ask(spec.__name__, one, given)
+            if answer is not None:
+                return answer
+        return None
+
+    async def owner(
+        self,
+        plugin: str,
+        auth: Auth,
+        spec: Callable[Concatenate[Auth, P], Awaitable[R]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Ask one plugin alone.
+
+        Raises:
+            LookupError: It does not implement the hook.
+        """
+        for one, given in self._calls(auth, spec, args, kwargs):
+            if one.plugin == plugin:
+                answer: R = await self._ask(spec.__name__, one, given)
+                return answer
+        raise LookupError(f"plugin {plugin} has no {spec.__name__}")
+
+    async def tell(
+        self, auth: Auth, spec: Callable[Concatenate[Auth, P], Awaitable[R | None]], *args: P.args, **kwargs: P.kwargs
+    ) -> list[R]:
+        """Ask every plugin that cannot refuse: one that raises is reported, and the rest go on."""
+        answers: list[R] = []
+        for one, given in self._calls(auth, spec, args, kwargs):
+            try:
+                answer = await self._ask(spec.__name__, one, given)
+            except SigraError as error:
+                _log.error("plugin %s raised %s in %s", one.plugin, type(error).__name__, spec.__name__)
+                continue
+            if answer is not None:
+                answers.append(answer)
+        return answers
+
+    def _calls(
+        self, auth: Auth, spec: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Iterator[tuple[_Implementation, dict[str, Any]]]:
+        implementations = self._implementations[spec.__name__]
+        if not implementations:
+            return
+        given = {"auth": auth, **kwargs}
+        if args:
+            given |= dict(zip(list(inspect.signature(spec).parameters)[1:], args, strict=False))
+        for one in implementations:
+            yield one, {name: given[name] for name in one.argnames}
+
+    async def _ask(self, hook: str, one: _Implementation, given: Mapping[str, Any]) -> Any:
+        try:
+            answer = await one.function(**given)
+        except SigraError as error:
+            self._tell_trace(hook, one, f"raised {type(error).__name__}")
+            raise
+        except Exception as error:
+            self._tell_trace(hook, one, f"failed with {type(error).__name__}")
+            _log.exception("plugin %s failed in %s", one.plugin, hook)
+            raise HookFailed from error
+        self._tell_trace(hook, one, "nothing" if answer is None else f"a {type(answer).__name__}")
+        return answer
+
+    def _tell_trace(self, hook: str, one: _Implementation, answer: str) -> None:
+        if self._trace is not None:
+            self._trace(f"sigra: {hook} asked {one.plugin}: {answer}")
+
+
+def _specs(manager: pluggy.PluginManager, module: ModuleType) -> Iterable[pluggy.HookCaller]:
+    return [
+        getattr(manager.hook, name) for name in dir(module) if manager.parse_hookspec_opts(module, name) is not None
+    ]
+
+
+def _resolve(hook: pluggy.HookCaller) -> tuple[_Implementation, ...]:
+    return tuple(
+        _Implementation(one.plugin_name, one.function, tuple(one.argnames)) for one in reversed(hook.get_hookimpls())
+    )
+
+
+def _check(manager: pluggy.PluginManager, names: set[str], active: Active) -> None:
+    plugin = active.plugin
+    if getattr(plugin, "api", None) != API:
+        raise ConfigurationError(
+            f"Plugin {active.where} is written for hook ABI {getattr(plugin, 'api', None)!r}, this Sigra has {API}: "
+            f"set `api = {API}` or install a version that fits."
+        )
+    for name in dir(type(plugin)):
+        _check_method(manager, names, active, name)
+
+
+def _check_method(manager: pluggy.PluginManager, names: set[str], active: Active, name: str) -> None:
+    options = manager.parse_hookimpl_opts(active.plugin, name)
+    if options is None:
+        if name in names:
+            raise ConfigurationError(f"Plugin {active.where} defines {name} without @hookimpl: mark it, or rename it.")
+        return
+    hook = options.get("specname") or name
+    if hook not in names:
+        if options["optionalhook"]:
+            return
+        nearest = difflib.get_close_matches(hook, names, n=1)
+        cure = f"did you mean {nearest[0]}?" if nearest else "remove it."
+        raise ConfigurationError(f"Plugin {active.where} implements {hook}, which is no hook: {cure}")
+    if options["wrapper"] or options["hookwrapper"]:
+        raise ConfigurationError(f"Plugin {active.where} wraps {hook}: wrappers are not asked; implement it plainly.")
+    _check_signature(manager, active, hook, getattr(active.plugin, name))
+
+
+def _check_signature(manager: pluggy.PluginManager, active: Active, hook: str, function: Callable[..., Any]) -> None:
+    spec = getattr(manager.hook, hook).spec
+    if inspect.iscoroutinefunction(function) != inspect.iscoroutinefunction(spec.function):
+        colour = "async def" if inspect.iscoroutinefunction(spec.function) else "def"
+        raise ConfigurationError(f"Plugin {active.where} has the wrong colour in {hook}: write it as `{colour}`.")
+    parameters = inspect.signature(function).parameters.values()
+    unknown = [
+        one.name
+        for one in parameters
+        if one.name not in spec.argnames or one.default is not one.empty or one.kind is not one.POSITIONAL_OR_KEYWORD
+    ]
+    if unknown:
+        raise ConfigurationError(
+            f"Plugin {active.where} takes {', '.join(unknown)} in {hook}: "
+            f"take any of {', '.join(spec.argnames)}, without defaults."
+        )

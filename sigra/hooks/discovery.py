@@ -1,0 +1,170 @@
+"""From names in the settings to plugin objects: what is installed, what is switched on, with which section."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from pydantic import BaseModel
+
+from sigra.errors import ConfigurationError
+from sigra.protocols import Plugin
+
+GROUP = "sigra.plugins"
+CORE = "sigra"
+DEFAULTS, EVERYTHING, OFF = "defaults", "*", "-"
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A plugin that a distribution announces; its module is not imported yet."""
+
+    name: str
+    distribution: str
+    version: str
+    entry_point: EntryPoint
+
+    def load(self) -> type[Any]:
+        """The plugin's class.
+
+        Raises:
+            ConfigurationError: It cannot be imported, or is not what the entry point says.
+        """
+        try:
+            cls: type[Any] = self.entry_point.load()
+        except Exception as error:  # a stranger's module may fail in any way; the operator is told which
+            raise ConfigurationError(
+                f"Plugin {self.name} of {self.distribution} cannot be imported ({type(error).__name__}: {error}): "
+                f"mend or uninstall {self.distribution}, or switch it off with -{self.name} in SIGRA_PLUGINS."
+            ) from error
+        if getattr(cls, "name", None) != self.name:
+            raise ConfigurationError(
+                f"{self.distribution} announces the plugin {self.name}, but its class is named "
+                f"{getattr(cls, 'name', None)!r}: its entry point and its `name` must agree."
+            )
+        return cls
+
+
+@dataclass(frozen=True)
+class Active:
+    """A plugin that is switched on: the object, and the distribution that brings it (None when given in code)."""
+
+    name: str
+    plugin: Any
+    distribution: str | None
+
+    @property
+    def where(self) -> str:
+        """The plugin as an error message names it."""
+        return f"{self.name} (of {self.distribution or type(self.plugin).__module__})"
+
+
+def installed() -> tuple[Installed, ...]:
+    """Every plugin announced on this machine, the core's own first, then by distribution and name."""
+    found = {
+        (point.name, point.value): Installed(point.name, point.dist.name, point.dist.version, point)
+        for point in entry_points(group=GROUP)
+        if point.dist is not None
+    }
+    return tuple(sorted(found.values(), key=lambda item: (item.distribution != CORE, item.distribution)))
+
+
+def select(wanted: Sequence[str | Plugin], available: Iterable[Installed]) -> list[Installed | Plugin]:
+    """What `wanted` switches on, in order. An object stands for its name, wherever the name was switched on.
+
+    Raises:
+        ConfigurationError: A name that nothing installed has, or that two have.
+    """
+    by_name = _by_name(available)
+    chosen: dict[str, Installed | Plugin] = {}
+    for item in wanted:
+        if not isinstance(item, str):
+            _add_object(chosen, by_name, item)
+        elif item.startswith(OFF):
+            _known(item.removeprefix(OFF), by_name)
+            chosen.pop(item.removeprefix(OFF), None)
+        else:
+            for name in _expand(item, by_name):
+                chosen.setdefault(name, _one(by_name[name]))
+    return list(chosen.values())
+
+
+def _by_name(available: Iterable[Installed]) -> dict[str, list[Installed]]:
+    by_name: dict[str, list[Installed]] = {}
+    for item in available:
+        by_name.setdefault(item.name, []).append(item)
+    return by_name
+
+
+def _expand(item: str, by_name: Mapping[str, list[Installed]]) -> list[str]:
+    if item == EVERYTHING:
+        return list(by_name)
+    if item == DEFAULTS:
+        return [name for name, several in by_name.items() if any(one.distribution == CORE for one in several)]
+    return [_known(item, by_name)]
+
+
+def _known(name: str, by_name: Mapping[str, Any]) -> str:
+    if name in by_name:
+        return name
+    nearest = difflib.get_close_matches(name, by_name, n=1)
+    cure = f"did you mean {nearest[0]}?" if nearest else "install the distribution that brings it, or remove the name."
+    raise ConfigurationError(f"SIGRA_PLUGINS names {name!r}, which is not installed: {cure}")
+
+
+def _one(several: Sequence[Installed]) -> Installed:
+    if len(several) > 1:
+        both = " and ".join(one.distribution for one in several)
+        raise ConfigurationError(f"Two plugins are named {several[0].name}, of {both}: uninstall one of them.")
+    return several[0]
+
+
+def _add_object(chosen: dict[str, Installed | Plugin], by_name: Mapping[str, list[Installed]], plugin: Plugin) -> None:
+    name = getattr(plugin, "name", None)
+    if not isinstance(name, str):
+        raise ConfigurationError(f"{type(plugin).__name__} in `plugins` has no `name`: give the class one.")
+    before = chosen.get(name)
+    replaces_own = isinstance(before, Installed) and before.load() is type(plugin)
+    if before is not None and not replaces_own:
+        raise ConfigurationError(
+            f"Two plugins are named {name}: {_describe(before)} and {_describe(plugin)}. Switch one of them off."
+        )
+    chosen[name] = plugin
+
+
+def _describe(item: Installed | Plugin) -> str:
+    if isinstance(item, Installed):
+        return f"the one of {item.distribution}"
+    return f"{type(item).__module__}.{type(item).__qualname__}"
+
+
+def section_model(item: Installed | Plugin) -> type[BaseModel] | None:
+    """The model of a plugin's section, None when it has no settings."""
+    cls = item.load() if isinstance(item, Installed) else type(item)
+    model = getattr(cls, "Settings", None)
+    return model if isinstance(model, type) and issubclass(model, BaseModel) else None
+
+
+def activate(item: Installed | Plugin, section: BaseModel | None) -> Active:
+    """The plugin object, made with its section unless it was given in code.
+
+    Raises:
+        ConfigurationError: The class cannot be made from its section.
+    """
+    if not isinstance(item, Installed):
+        return Active(item.name, item, None)
+    cls = item.load()
+    values = {} if section is None or cls.__init__ is object.__init__ else dict(section)
+    try:
+        plugin = cls(**values)
+    except TypeError as error:
+        raise ConfigurationError(
+            f"Plugin {item.name} of {item.distribution} cannot be made from its settings ({error}): "
+            "its __init__ must take them as keywords."
+        ) from error
+    if section is not None and not hasattr(plugin, "settings"):
+        plugin.settings = section
+    return Active(item.name, plugin, item.distribution)

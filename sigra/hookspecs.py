@@ -1,0 +1,162 @@
+"""What Sigra asks of plugins. A `def` spec is asked once, while `Sigra` is built; an `async def` spec is awaited.
+
+The arguments may be taken in part: an implementation names those that it uses. How the answers are joined is said by
+the first line: *collect* (all, at build), *each* (all that are not None), *first* (until one answers).
+A hook that takes `tx` may run again when the database asks for a retry: it writes only through `tx`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+
+import click
+import pluggy
+from sqlalchemy import MetaData, Table
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
+
+from sigra.errors import SigraError
+from sigra.events import Action, Event
+from sigra.models import Attempt, Challenge, Identity, Issued, Login, User
+from sigra.protocols import Auth
+
+PROJECT = "sigra"
+API = 1
+"""The hook ABI: a plugin says which one it was written for."""
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+# Asked once, while Sigra is built.
+
+
+@hookspec
+def register_tables(auth: Auth, metadata: MetaData) -> Sequence[Table]:
+    """Collect: return the plugin's tables, made on `metadata` and named `sigra_<plugin>…`."""
+
+
+@hookspec
+def register_routes(auth: Auth) -> Sequence[BaseRoute]:
+    """Collect: return routes, their paths relative to the mount path."""
+
+
+@hookspec
+def register_middleware(auth: Auth) -> Sequence[Callable[[ASGIApp], ASGIApp]]:
+    """Collect: return ASGI wrappers, the first outermost; they run between identity and the routes."""
+
+
+@hookspec
+def register_resources(auth: Auth) -> Sequence[AbstractAsyncContextManager[object]]:
+    """Collect: return async context managers, opened at start and closed in reverse."""
+
+
+@hookspec
+def register_commands(auth: Auth, cli: click.Group) -> None:
+    """Collect: add commands to `cli`; one whose callback is `async def` runs with Sigra started."""
+
+
+# Asked on every request.
+
+
+@hookspec
+async def check_request(auth: Auth, request: HTTPConnection) -> None:
+    """Each: raise `Refused` to refuse the request; its identity is known."""
+
+
+@hookspec
+async def identity_from_authorization(
+    auth: Auth, request: HTTPConnection, scheme: str, credentials: str
+) -> Identity | None:
+    """Every: return the identity behind the header, None for "not mine", raise `InvalidToken` for "mine and bad".
+
+    `scheme` is in lower case.
+    """
+
+
+@hookspec
+async def identity_from_cookie(auth: Auth, request: HTTPConnection) -> Identity | None:
+    """Every: the same for the plugin's `cookies`; asked only when no Bearer credential is present."""
+
+
+@hookspec
+async def scopes_for_identity(auth: Auth, identity: Identity) -> Collection[str] | None:
+    """Each: return scopes to add; never asked for a credential that stands alone, such as an API key."""
+
+
+@hookspec
+async def before_response(auth: Auth, request: HTTPConnection, headers: Headers) -> Mapping[str, str] | None:
+    """Each: return headers to add to an answer that has `headers`."""
+
+
+# Asked on the way to a credential.
+
+
+@hookspec
+async def before_attempt(auth: Auth, attempt: Attempt) -> None:
+    """Each: raise `Refused` before the proof is looked at. No transaction is open; counts commit on their own."""
+
+
+@hookspec
+async def before_action(auth: Auth, tx: AsyncConnection, action: Action) -> None:
+    """Each: raise `Refused` to stop the action; any other error stops it too."""
+
+
+@hookspec
+async def challenges_for_login(
+    auth: Auth, tx: AsyncConnection, request: Request, login: Login
+) -> Sequence[Challenge] | None:
+    """Each: return what is owed before this user gets a credential; the union of all answers holds."""
+
+
+@hookspec
+async def waivers_for_login(auth: Auth, tx: AsyncConnection, request: Request, login: Login) -> Collection[str] | None:
+    """Each: return challenge kinds that need not be met here; lifts a kind only if every challenge of it is waivable."""
+
+
+@hookspec
+async def issue_credential(auth: Auth, tx: AsyncConnection, request: Request, login: Login) -> Issued:
+    """Return what carries the session or tokens; asked only of the plugin that claims `login.carrier`."""
+
+
+@hookspec
+async def revoke_session(auth: Auth, tx: AsyncConnection, identity: Identity) -> None:
+    """Each: end what was issued for this one session."""
+
+
+@hookspec
+async def revoke_credentials(auth: Auth, tx: AsyncConnection, user: User, reason: str, keep: uuid.UUID | None) -> None:
+    """Each: end everything that the plugin issued to the user, but what belongs to the session `keep`."""
+
+
+# Told of facts.
+
+
+@hookspec
+async def record_event(auth: Auth, tx: AsyncConnection, event: Event) -> None:
+    """Each: write the fact down in its own transaction; raising undoes the fact."""
+
+
+@hookspec
+async def handle_event(auth: Auth, event: Event) -> None:
+    """Each: react to a fact, after commit and answer; one that raises is reported and the rest go on."""
+
+
+# The face.
+
+
+@hookspec
+async def render_page(
+    auth: Auth, request: Request, page: str, context: Mapping[str, object], status: int
+) -> Response | None:
+    """First: return the page of that name, None to leave it to the next."""
+
+
+@hookspec
+async def render_error(auth: Auth, request: HTTPConnection, error: SigraError) -> Response | None:
+    """First: return the answer to an error, None to leave it to the next; the last is a problem (RFC 9457)."""

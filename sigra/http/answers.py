@@ -1,0 +1,108 @@
+"""The answers of a sign-in on either face: JSON for programs, a redirect for forms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from sigra.http.cookies import set_cookie
+from sigra.http.redirects import safe_next
+from sigra.models import Challenge, Cookie, Issued, Login, timestamp
+from sigra.settings import Settings
+
+FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+@dataclass(frozen=True, slots=True)
+class Challenged:
+    """A sign-in that waits: its token, the cookie that carries it, and what is owed."""
+
+    token: str = field(repr=False)
+    cookie: str
+    owed: tuple[Challenge, ...]
+    expires_at: datetime
+    lifetime: timedelta
+
+    def body(self) -> dict[str, Any]:
+        """The 202 answer."""
+        kinds: dict[str, list[str]] = {}
+        for challenge in self.owed:
+            methods = kinds.setdefault(challenge.kind, [])
+            if challenge.method not in methods:
+                methods.append(challenge.method)
+        return {
+            "status": "challenge",
+            "login_token": self.token,
+            "challenges": [{"kind": kind, "methods": methods} for kind, methods in kinds.items()],
+            "expires_at": timestamp(self.expires_at),
+        }
+
+
+def is_form(request: HTTPConnection) -> bool:
+    """Whether the request is a browser's form post, which wants a redirect or a page."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() in FORM_TYPES
+
+
+def wants_page(connection: HTTPConnection) -> bool:
+    """Whether the request is a navigation: a GET that accepts HTML."""
+    is_get = connection.scope.get("method") in ("GET", "HEAD")
+    return is_get and "text/html" in connection.headers.get("accept", "")
+
+
+def destination(settings: Settings, wanted: str | None) -> str:
+    """Where a browser goes: `wanted` when it is a path of this origin, else home."""
+    return safe_next(wanted, settings.base_url) or settings.home
+
+
+def add_cookies(response: Response, settings: Settings, cookies: Sequence[Cookie]) -> None:
+    """Set cookies on an answer, with prefix and attributes."""
+    for cookie in cookies:
+        response.headers.append("set-cookie", set_cookie(cookie, settings))
+
+
+def see_other(path: str) -> Response:
+    """A redirect after a form post (RFC 9110, section 15.4.4)."""
+    return RedirectResponse(path, status_code=303)
+
+
+def signed_in(request: Request, settings: Settings, login: Login, issued: Issued, drop: Sequence[str]) -> Response:
+    """The answer that carries the credential.
+
+    Args:
+        drop: Names of cookies that have done their work.
+    """
+    response: Response
+    if is_form(request):
+        response = see_other(destination(settings, login.next))
+    else:
+        response = JSONResponse({"status": "signed_in", "user": login.user.public(), **issued.body})
+    add_cookies(response, settings, [*issued.cookies, *(Cookie(name, "", 0) for name in drop)])
+    return response
+
+
+def challenged(request: Request, settings: Settings, result: Challenged) -> Response:
+    """The answer that says what is still owed; the token comes in a cookie and, for JSON, in the body."""
+    response: Response
+    if is_form(request):
+        response = see_other(f"{settings.mount_path}/login/challenge")
+    else:
+        response = JSONResponse(result.body(), status_code=202)
+    cookie = Cookie(result.cookie, result.token, int(result.lifetime.total_seconds()))
+    add_cookies(response, settings, [cookie])
+    return response
+
+
+def signed_out(request: Request, settings: Settings, drop: Sequence[str]) -> Response:
+    """The same answer with or without a session.
+
+    Args:
+        drop: Names of the cookies to delete.
+    """
+    response = see_other(settings.home) if is_form(request) else Response(status_code=204)
+    add_cookies(response, settings, [Cookie(name, "", 0) for name in drop])
+    return response

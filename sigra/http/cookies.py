@@ -1,0 +1,82 @@
+"""Cookies on the wire, read and written by one strict form, so that nothing is a credential by a parser's kindness."""
+
+from __future__ import annotations
+
+import re
+
+from starlette.types import Scope
+
+from sigra.errors import Malformed
+from sigra.models import Cookie
+from sigra.settings import Settings
+
+LIMIT = 4096
+"""Octets of name and value together; browsers ignore what is longer (RFC 6265bis, 5.6)."""
+
+_VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
+"""`cookie-octet` (RFC 6265, 4.1.1)."""
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""`token` (RFC 9110, 5.6.2)."""
+
+
+def values(scope: Scope, name: str) -> list[str]:
+    """Every cookie of exactly that name, over all `Cookie` headers.
+
+    One that is not of our form (quoted, not ASCII, oversized) counts, as the empty text: it is there, and it is bad.
+    """
+    wanted = name.encode()
+    return [
+        _text(value, len(wanted))
+        for key, header in scope["headers"]
+        if key == b"cookie" and wanted in header
+        for found, value in map(_pair, header.split(b";"))
+        if found == wanted
+    ]
+
+
+def only_value(scope: Scope, name: str) -> str | None:
+    """The value of the one cookie of that name; None when there is none.
+
+    Raises:
+        Malformed: There are two, and readers differ on which one counts.
+    """
+    found = values(scope, name)
+    if len(found) > 1:
+        raise Malformed("The request carries two cookies of one name.")
+    return found[0] if found else None
+
+
+def _pair(chunk: bytes) -> tuple[bytes, bytes]:
+    # Space and tab only: a browser checks `__Host-` after removing just these, so a server that strips more (0x85,
+    # 0xA0 as text) takes a sibling domain's cookie for ours (RFC 6265bis, 5.6).
+    name, _, value = chunk.partition(b"=")
+    return name.strip(b" \t"), value.strip(b" \t")
+
+
+def _text(value: bytes, name_length: int) -> str:
+    text = value.decode("latin-1")
+    return text if name_length + len(text) <= LIMIT and _VALUE.fullmatch(text) else ""
+
+
+def set_cookie(cookie: Cookie, settings: Settings) -> str:
+    """The value of a `Set-Cookie` header: host-only, not for scripts, not sent along by other sites.
+
+    Raises:
+        ValueError: A browser would not keep it as it is.
+    """
+    name = settings.cookie_name(cookie.name)
+    if not _NAME.fullmatch(name) or not _VALUE.fullmatch(cookie.value) or len(name) + len(cookie.value) > LIMIT:
+        raise ValueError(f"the cookie {cookie.name!r} has a name or value that no browser keeps")
+    secure = ["Secure"] if settings.https else []
+    return "; ".join([f"{name}={cookie.value}", "Path=/", *secure, "HttpOnly", "SameSite=Lax", *_age(cookie)])
+
+
+def _age(cookie: Cookie) -> list[str]:
+    if cookie.max_age is None:
+        return []
+    if cookie.max_age < 0:
+        raise ValueError(f"the cookie {cookie.name!r} has a negative age; 0 deletes it")
+    if cookie.max_age == 0:
+        return ["Max-Age=0", "Expires=Thu, 01 Jan 1970 00:00:00 GMT"]
+    return [f"Max-Age={cookie.max_age}"]

@@ -1,0 +1,96 @@
+"""What Sigra notes about one request beside its scope, from the first middleware to the last hook."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import cast
+
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
+from starlette.types import Scope
+
+from sigra.errors import SigraError
+from sigra.events import Event
+from sigra.models import Attempt, Identity, Login
+
+KEY = "sigra.exchange"
+USER_AGENT_LENGTH = 512
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{8,128}")
+
+
+class Exchange:
+    """One request's notes.
+
+    Args:
+        scope: The ASGI scope as it arrived.
+        address_of: Finds the client's address in a scope, behind trusted proxies.
+    """
+
+    __slots__ = (
+        "_address_of",
+        "_request_id",
+        "_scope",
+        "attempts",
+        "by_cookie",
+        "events",
+        "failures",
+        "identity",
+        "pending",
+        "refusal",
+    )
+
+    def __init__(self, scope: Scope, address_of: Callable[[Scope], str]) -> None:
+        self._scope = scope
+        self._address_of = address_of
+        self._request_id: str | None = None
+        self.identity: Identity | None = None
+        """Who asks."""
+        self.by_cookie = False
+        """Whether a cookie said so, which a browser sends along by itself."""
+        self.attempts: list[Attempt] = []
+        """Attempts that were asked about, newest last."""
+        self.failures: list[SigraError] = []
+        """Wrong proofs that are recorded already."""
+        self.pending: Login | None = None
+        """The pending sign-in that a factor asked for."""
+        self.refusal: SigraError | None = None
+        """What a guard of the application refused with, whatever its framework made of it."""
+        self.events: list[Event] = []
+        """Facts to tell after the answer."""
+
+    @property
+    def client(self) -> str:
+        """The client's address."""
+        return self._address_of(self._scope)
+
+    @property
+    def user_agent(self) -> str | None:
+        """As sent, at most 512 characters."""
+        agent = Headers(scope=self._scope).get("user-agent")
+        return agent[:USER_AGENT_LENGTH] if agent else None
+
+    @property
+    def request_id(self) -> str:
+        """The proxy's `X-Request-ID` when it has a harmless form, else one of our own; the same for the request."""
+        if self._request_id is None:
+            sent = Headers(scope=self._scope).get("x-request-id", "")
+            self._request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+        return self._request_id
+
+    @property
+    def is_websocket(self) -> bool:
+        """Whether the answer may be hours away."""
+        return bool(self._scope["type"] == "websocket")
+
+
+current: ContextVar[Exchange | None] = ContextVar("sigra_exchange", default=None)
+"""The exchange of the request that the running task serves; None in later work and on the command line."""
+
+
+def of(connection: HTTPConnection) -> Exchange:
+    """The notes of a request that came through the identity middleware."""
+    return cast(Exchange, connection.scope[KEY])

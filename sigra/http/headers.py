@@ -1,0 +1,48 @@
+"""Response headers of the mount path: not stored, not framed, not sniffed, no script but ours."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+_HASH = re.compile(r"sha(?:256|384|512)-[A-Za-z0-9+/]+={0,2}")
+
+_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""`form-action` also holds for what a form post is redirected to, in some browsers: a redirect to another origin
+(a provider) needs more than a 303 (W3C CSP 3, 6.4.1)."""
+
+
+def mount_headers(script_hashes: Sequence[str] = ()) -> dict[str, str]:
+    """The headers of every answer below the mount path, names in lower case.
+
+    Args:
+        script_hashes: Of the inline scripts that the page has, by `script_hash`.
+
+    Raises:
+        ValueError: One is not a hash.
+    """
+    if not all(_HASH.fullmatch(item) for item in script_hashes):
+        raise ValueError("a script is allowed by its hash, as in sha256-…")
+    scripts = "".join(f" '{item}'" for item in script_hashes)
+    return {
+        "cache-control": "no-store",
+        "content-security-policy": f"{_POLICY}; script-src{scripts}" if scripts else _POLICY,
+        # With no-referrer a browser posts our own forms with `Origin: null` (WHATWG Fetch, 3.2).
+        "referrer-policy": "same-origin",
+        "x-content-type-options": "nosniff",
+        "x-frame-options": "DENY",
+    }
+
+
+MOUNT_HEADERS: Mapping[str, str] = MappingProxyType(mount_headers())
+"""The same, of a page without scripts."""
+
+
+def script_hash(script: str) -> str:
+    """What allows exactly this inline script (W3C CSP 3, 2.3.1)."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

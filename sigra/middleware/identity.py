@@ -1,0 +1,174 @@
+"""Identity into the scope, refusals into answers: the frame around every request."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sigra import hookspecs
+from sigra.errors import SigraError
+from sigra.events import Event
+from sigra.hooks import Calls
+from sigra.http import exchange
+from sigra.http.cookies import set_cookie
+from sigra.http.exchange import Exchange
+from sigra.http.headers import MOUNT_HEADERS
+from sigra.middleware.paths import is_mounted, is_skipped, set_identity
+from sigra.middleware.refusals import Refusals
+from sigra.middleware.resolver import Resolver
+from sigra.middleware.sockets import CLOSE_FORBIDDEN, CLOSE_UNAUTHENTICATED, OpenSocket
+from sigra.models import Cookie
+from sigra.protocols import Auth
+
+
+class IdentityMiddleware:
+    """Puts `sigra.user`, `sigra.identity` and `sigra.auth` into a copy of the scope, and answers refusals.
+
+    Args:
+        ready: Awaited before the first request: starts Sigra when no life span did.
+        address_of: The client's address in a scope.
+        tell: Takes the facts of a request when it has been answered.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        auth: Auth,
+        calls: Calls,
+        resolver: Resolver,
+        refusals: Refusals,
+        ready: Callable[[], Awaitable[None]],
+        address_of: Callable[[Scope], str],
+        tell: Callable[[Sequence[Event]], None],
+    ) -> None:
+        self.app, self.auth, self.calls, self.resolver, self.refusals = app, auth, calls, resolver, refusals
+        self.ready, self.address_of, self.tell = ready, address_of, tell
+        self._checks = bool(calls.asked(hookspecs.check_request))
+        self.decorates = bool(calls.asked(hookspecs.before_response))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        await self.ready()
+        notes = Exchange(scope, self.address_of)
+        scope = {
+            **scope,
+            "sigra.auth": self.auth,
+            "sigra.user": None,
+            "sigra.identity": None,
+            exchange.KEY: notes,
+        }
+        token = exchange.current.set(notes)
+        try:
+            await self._serve(scope, receive, send, notes)
+        finally:
+            exchange.current.reset(token)
+            if notes.events:
+                self.tell(notes.events)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, notes: Exchange) -> None:
+        if is_skipped(self.auth.settings, scope):
+            await self.app(scope, receive, send)
+            return
+        answer = _Answer(self, scope, receive, send, notes)
+        try:
+            resolved = await self.resolver.resolve(HTTPConnection(scope))
+            answer.dead = resolved.dead
+            notes.identity, notes.by_cookie = resolved.identity, resolved.by_cookie
+            set_identity(scope, resolved.identity)
+            if self._checks:
+                await self.calls.each(self.auth, hookspecs.check_request, request=HTTPConnection(scope))
+            if scope["type"] == "websocket" and resolved.identity is not None:
+                receive = OpenSocket(self.resolver, self.auth, scope, receive, send).receive
+            await self.app(scope, receive, answer.send)
+        except SigraError as error:
+            await answer.refuse(error)
+
+
+class _Answer:
+    """The answer of one request on its way out: headers added, refusals told as what they are."""
+
+    __slots__ = (
+        "_receive",
+        "_scope",
+        "_send",
+        "accepted",
+        "dead",
+        "middleware",
+        "mounted",
+        "notes",
+        "replaced",
+        "started",
+    )
+
+    def __init__(
+        self, middleware: IdentityMiddleware, scope: Scope, receive: Receive, send: Send, notes: Exchange
+    ) -> None:
+        self.middleware, self._scope, self._receive, self._send, self.notes = middleware, scope, receive, send, notes
+        self.dead: tuple[str, ...] = ()
+        self.mounted = is_mounted(middleware.auth.settings, scope)
+        self.started = self.accepted = self.replaced = False
+
+    async def send(self, message: Message) -> None:
+        if self.replaced:
+            return
+        kind = message["type"]
+        if kind == "http.response.start":
+            # A guard's refusal that the framework took for a crash is answered as what it is.
+            if self.notes.refusal is not None and message["status"] == 500:
+                self.replaced = True
+                await self._refuse(self.notes.refusal)
+                return
+            self.started = True
+            await self._decorate(message)
+        elif kind == "websocket.accept":
+            self.accepted = True
+        await self._send(message)
+
+    async def refuse(self, error: SigraError) -> None:
+        """Answer an error that came out of the application, if it is not answered yet."""
+        if self.replaced:
+            return
+        if self.accepted:
+            code = CLOSE_UNAUTHENTICATED if error.status == 401 else CLOSE_FORBIDDEN
+            await self._send({"type": "websocket.close", "code": code, "reason": error.code})
+            return
+        if self.started:
+            raise error
+        await self._refuse(error)
+
+    async def _refuse(self, error: SigraError) -> None:
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await self._decorate(message)
+            await self._send(message)
+
+        await self.middleware.refusals.answer(self._scope, self._receive, send, error)
+
+    async def _decorate(self, message: Message) -> None:
+        if not self.dead and not self.mounted and not self.middleware.decorates:
+            return
+        headers = MutableHeaders(scope=message)
+        if self.mounted:
+            for name, value in MOUNT_HEADERS.items():
+                headers.setdefault(name, value)
+        for name in self.dead:
+            headers.append("set-cookie", set_cookie(Cookie(name, "", 0), self.middleware.auth.settings))
+        if self.middleware.decorates:
+            await self._ask(headers)
+
+    async def _ask(self, headers: MutableHeaders) -> None:
+        middleware = self.middleware
+        answers = await middleware.calls.tell(
+            middleware.auth,
+            hookspecs.before_response,
+            request=HTTPConnection(self._scope),
+            headers=Headers(raw=list(headers.raw)),
+        )
+        for answer in answers:
+            for name, value in answer.items():
+                headers.append(name, value)

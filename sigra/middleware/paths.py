@@ -1,0 +1,31 @@
+"""What the pieces agree on about a scope: whose path it is, and who asks."""
+
+from __future__ import annotations
+
+from starlette._utils import get_route_path
+from starlette.types import Scope
+
+from sigra.models import Identity
+from sigra.settings import Settings, covers
+
+
+def set_identity(scope: Scope, identity: Identity | None) -> None:
+    """Say who asks."""
+    scope["sigra.identity"] = identity
+    scope["sigra.user"] = None if identity is None else identity.user
+
+
+def is_mounted(settings: Settings, scope: Scope) -> bool:
+    """Whether the path belongs to the plugins' routes."""
+    return covers(settings.mount_path, get_route_path(scope))
+
+
+def is_skipped(settings: Settings, scope: Scope) -> bool:
+    """Whether the path passes through without identity, by the raw path."""
+    path = scope["path"]
+    return any(covers(skipped, path) for skipped in settings.skip_paths) and not is_mounted(settings, scope)
+
+
+def below(scope: Scope, mount_path: str) -> Scope:
+    """The scope as a route below the mount path sees it."""
+    return {**scope, "root_path": scope.get("root_path", "") + mount_path}

@@ -1,0 +1,97 @@
+"""Who asks: the one place where credentials become an identity."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from starlette.requests import HTTPConnection
+
+from sigra import hookspecs
+from sigra.errors import HookFailed, InvalidBearerToken, InvalidToken, Malformed
+from sigra.hooks import Calls
+from sigra.models import Identity
+from sigra.protocols import Auth
+
+_log = logging.getLogger("sigra")
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Who asks, whether a cookie said so, and which cookies are dead."""
+
+    identity: Identity | None = None
+    by_cookie: bool = False
+    dead: tuple[str, ...] = ()
+
+
+class Resolver:
+    """Finds out who asks: Bearer credential first, else session cookie.
+
+    Args:
+        cookies: The names, without prefix, of all cookies that plugins read.
+    """
+
+    def __init__(self, auth: Auth, calls: Calls, cookies: Sequence[str]) -> None:
+        self.auth, self.calls = auth, calls
+        self._cookies = cookies
+        self._has_scopes = bool(calls.asked(hookspecs.scopes_for_identity))
+
+    async def resolve(self, connection: HTTPConnection) -> Resolved:
+        """The identity of a connection.
+
+        Raises:
+            Malformed: Two credentials of one kind.
+            InvalidBearerToken: A Bearer credential that is ours and bad.
+            Unavailable: It could not be looked up.
+        """
+        headers = [value for name, value in connection.scope["headers"] if name == b"authorization"]
+        if len(headers) > 1:
+            raise Malformed("The request carries two Authorization headers.")
+        if headers:
+            scheme, _, credentials = headers[0].decode("latin-1").partition(" ")
+            scheme = scheme.lower()
+            identity = await self._by_header(connection, scheme, credentials.strip())
+            if identity is not None or scheme == "bearer":
+                return Resolved(identity)
+        return await self._by_cookie(connection)
+
+    async def _by_header(self, connection: HTTPConnection, scheme: str, credentials: str) -> Identity | None:
+        try:
+            answers = await self.calls.answers(
+                self.auth,
+                hookspecs.identity_from_authorization,
+                request=connection,
+                scheme=scheme,
+                credentials=credentials,
+            )
+        except InvalidToken as error:
+            raise InvalidBearerToken from error
+        return await self._one(answers)
+
+    async def _by_cookie(self, connection: HTTPConnection) -> Resolved:
+        if not any(name == b"cookie" for name, _ in connection.scope["headers"]):
+            return Resolved()
+        try:
+            answers = await self.calls.answers(self.auth, hookspecs.identity_from_cookie, request=connection)
+        except InvalidToken:
+            return Resolved(dead=tuple(name for name in self._cookies if self.auth.cookie(connection, name)))
+        identity = await self._one(answers)
+        return Resolved(identity, by_cookie=identity is not None)
+
+    async def _one(self, answers: Sequence[tuple[str, Identity]]) -> Identity | None:
+        if not answers:
+            return None
+        if len(answers) > 1:
+            both = " and ".join(name for name, _ in answers)
+            _log.error("plugins %s both answered one credential: switch one off", both)
+            raise HookFailed
+        return await self._with_scopes(answers[0][1])
+
+    async def _with_scopes(self, identity: Identity) -> Identity:
+        # A credential that stands alone keeps what it was given: an API key never grows.
+        if not self._has_scopes or identity.session_id is None:
+            return identity
+        more = await self.calls.each(self.auth, hookspecs.scopes_for_identity, identity=identity)
+        return replace(identity, scopes=identity.scopes.union(*more))

@@ -1,0 +1,134 @@
+"""The plugins' routes below the mount path."""
+
+from __future__ import annotations
+
+import logging
+
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sigra.errors import (
+    Conflict,
+    InternalError,
+    InvalidCredentials,
+    Malformed,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    Refused,
+    SessionRequired,
+    SigraError,
+    Unauthenticated,
+    Unavailable,
+    UnsupportedMediaType,
+)
+from sigra.flows import Seam
+from sigra.http.answers import is_form
+from sigra.http.body import read_mapping
+from sigra.http.request_limits import RequestLimits
+from sigra.http.routing import RouteTable
+from sigra.middleware.paths import below, is_mounted
+from sigra.middleware.refusals import Refusals
+from sigra.models import Identity
+from sigra.settings import Settings
+
+_log = logging.getLogger("sigra")
+
+FORM_METHOD, FORM_METHODS = "_method", ("DELETE", "PATCH")
+
+
+class RoutesMiddleware:
+    """Serves the plugins' routes below the mount path, with its limits and headers; the rest goes to the application."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, table: RouteTable, seam: Seam, refusals: Refusals) -> None:
+        self.app, self.settings, self.seam, self.refusals = app, settings, seam, refusals
+        self._table = table
+        self._routes = refusals.cors(RequestLimits(self._serve))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket") or not is_mounted(self.settings, scope):
+            await self.app(scope, receive, send)
+            return
+        await self._routes(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def sent(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] in ("http.response.start", "websocket.accept")
+            await send(message)
+
+        try:
+            await self._dispatch(scope, receive, sent)
+        except Exception as error:
+            if started:
+                raise
+            raise await self._answerable(HTTPConnection(scope), error) from error
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            raise NotFound
+        scope = below(scope, self.settings.mount_path)
+        if scope["method"] == "POST" and is_form(HTTPConnection(scope)):
+            receive = await _read_form_method(scope, receive)
+        try:
+            found = self._table.match(scope)
+        except MethodNotAllowed as error:
+            if scope["method"] != "OPTIONS":
+                raise
+            await Response(status_code=204, headers=dict(error.headers))(scope, receive, send)
+            return
+        identity: Identity | None = scope["sigra.identity"]
+        if identity is not None and identity.session_id is None and not found.any_identity:
+            raise SessionRequired
+        await found.route.handle({**scope, **found.child_scope}, receive, send)
+
+    async def _answerable(self, connection: HTTPConnection, error: Exception) -> SigraError:
+        """The error that the client is told: ours as it is, wrong proofs counted, anything else without its text."""
+        try:
+            if isinstance(error, InvalidCredentials):
+                return await self.seam.count(connection, error)
+        except SigraError as refusal:
+            return refusal
+        if isinstance(error, SigraError):
+            return error
+        if isinstance(error, HTTPException):
+            return _from_starlette(error)
+        _log.exception("a route of the mount path failed", exc_info=error)
+        return InternalError()
+
+
+async def _read_form_method(scope: Scope, receive: Receive) -> Receive:
+    """Let a form say DELETE or PATCH, which HTML cannot; the body is given again to whoever reads it next."""
+    request = Request(scope, receive)
+    fields = await read_mapping(request)
+    unread = [await request.body()]
+    if FORM_METHOD in fields:
+        if fields[FORM_METHOD] not in FORM_METHODS:
+            raise Malformed(f"{FORM_METHOD} is none of {', '.join(FORM_METHODS)}.")
+        scope["method"] = fields[FORM_METHOD]
+
+    async def again() -> Message:
+        if unread:
+            return {"type": "http.request", "body": unread.pop(), "more_body": False}
+        return await receive()
+
+    return again
+
+
+def _from_starlette(error: HTTPException) -> SigraError:
+    """What an endpoint raised in Starlette's terms, in ours."""
+    kinds: dict[int, type[SigraError]] = {
+        400: Malformed,
+        401: Unauthenticated,
+        403: Refused,
+        404: NotFound,
+        409: Conflict,
+        413: PayloadTooLarge,
+        415: UnsupportedMediaType,
+        503: Unavailable,
+    }
+    return kinds.get(error.status_code, InternalError if error.status_code >= 500 else Malformed)()

@@ -1,0 +1,57 @@
+"""The tables of the core and of the built-in plugins."""
+
+import sqlalchemy as sa
+
+from alembic import op
+from sigra.db.migrations import create_missing
+from sigra.db.schema import user_ref
+from sigra.db.types import Digest, ExactText, Id, JSONText, UTCDateTime
+
+revision = "0001"
+down_revision = None
+
+metadata = sa.MetaData()
+
+sa.Table(
+    "sigra_users",
+    metadata,
+    sa.Column("id", Id(), primary_key=True),
+    sa.Column("email", sa.String(254)),
+    sa.Column("email_canonical", ExactText(254), unique=True),
+    sa.Column("email_verified_at", UTCDateTime),
+    sa.Column("name", sa.String(200)),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("security_version", sa.Integer, nullable=False),
+    sa.Column("locale", sa.String(35)),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    sa.Column("updated_at", UTCDateTime, nullable=False),
+)
+
+sa.Table(
+    "sigra_pending_sign_ins",
+    metadata,
+    sa.Column("id", Id(), primary_key=True),
+    sa.Column("token_digest", Digest(), nullable=False, unique=True),
+    user_ref(),
+    sa.Column("security_version", sa.Integer, nullable=False),
+    sa.Column("login", JSONText, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    sa.Column("expires_at", UTCDateTime, nullable=False),
+)
+
+sa.Table(
+    "sigra_tokens",
+    metadata,
+    sa.Column("id", Id(), primary_key=True),
+    sa.Column("purpose", ExactText(64), nullable=False),
+    sa.Column("digest", Digest(), nullable=False, unique=True),
+    user_ref(nullable=True),
+    sa.Column("payload", JSONText, nullable=False),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    sa.Column("expires_at", UTCDateTime, nullable=False),
+)
+
+
+def upgrade() -> None:
+    create_missing(op.get_bind(), metadata)

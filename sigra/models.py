@@ -1,0 +1,210 @@
+"""What the floors pass to each other: who asks, what was proven, what is owed, what was issued."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Literal
+
+from starlette.requests import HTTPConnection
+
+Assurance = Literal["aal1", "aal2"]
+"""Authenticator assurance level (NIST SP 800-63B, section 4)."""
+
+Status = Literal["active", "disabled", "closing"]
+
+_FACTOR_OF_AMR: Mapping[str, str] = MappingProxyType(
+    dict.fromkeys(("pwd", "pin", "kba"), "knowledge")
+    | dict.fromkeys(("hwk", "swk", "otp", "sms", "tel", "sc"), "possession")
+    | dict.fromkeys(("face", "fpt", "iris", "retina", "vbm"), "inherence")
+)
+
+
+def timestamp(at: datetime) -> str:
+    """RFC 3339, section 5.6, in UTC with `Z`, as every answer writes times."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An account, as read from `sigra_users`.
+
+    Args:
+        email: The address as typed, to which mail goes; None when the account has none.
+        email_verified: Whether the address was proven.
+        columns: The host's own columns, by name; read-only.
+        status: Only an `active` account can sign in or be identified.
+        security_version: Moves with every change that ends proofs made before it.
+    """
+
+    id: uuid.UUID
+    email: str | None
+    email_verified: bool = False
+    name: str | None = None
+    columns: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
+    status: Status = "active"
+    security_version: int = 0
+
+    def public(self) -> dict[str, Any]:
+        """What the user may see of it, as JSON values."""
+        return {"id": str(self.id), "email": self.email, "email_verified": self.email_verified, "name": self.name}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who asks, and by what credential.
+
+    Args:
+        method: What resolved it: `session`, `api_key`, or a plugin's own word.
+        credential_id: The row behind the credential.
+        scopes: What the credential may do.
+        amr: Authentication methods (RFC 8176) passed at sign-in.
+        authenticated_at: When somebody last proved to be the user, UTC; None for a key.
+        session_id: The session that carries it; None for a credential that stands alone, such as a key.
+        acting: Who really acts, when somebody acts for the user.
+    """
+
+    user: User
+    method: str
+    credential_id: str
+    scopes: frozenset[str] = frozenset()
+    amr: tuple[str, ...] = ()
+    authenticated_at: datetime | None = None
+    assurance: Assurance = "aal1"
+    session_id: uuid.UUID | None = None
+    acting: User | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A sign-in on its way through the seam: who, what was proven, how it shall end.
+
+    Args:
+        user: As read together with the proof; its `security_version` must still hold when the credential is issued.
+        amr: Authentication methods passed (RFC 8176, section 2).
+        carrier: Who issues: exactly one active plugin claims each carrier.
+        remember: Whether the session outlives the browser.
+        next: Where a browser goes afterwards; checked when used.
+        methods: The methods passed, by name; the first is the one that named the user.
+        met: The challenge kinds met by what was passed.
+        level: 2 when a method that passed is multi-factor by itself (NIST SP 800-63B, section 4.2.1).
+        guessable: False when the proof cannot be guessed (passkey, mailed token, provider): only then a disabled
+            account is told apart from a wrong proof.
+        replaces: The session that this sign-in renews; the seam sets it.
+        pending: The pending sign-in that this one continues; the seam sets it.
+    """
+
+    user: User
+    amr: tuple[str, ...]
+    carrier: str = "session"
+    remember: bool = False
+    next: str | None = None
+    methods: tuple[str, ...] = ()
+    met: frozenset[str] = frozenset()
+    level: Literal[1, 2] = 1
+    guessable: bool = True
+    replaces: uuid.UUID | None = None
+    pending: uuid.UUID | None = None
+
+    def passed(
+        self, method: str, *, amr: str | Iterable[str], meets: Iterable[str] = (), level: Literal[1, 2] = 1
+    ) -> Login:
+        """The same sign-in after one more method.
+
+        Args:
+            method: The method's name, as in the `Challenge` that asked for it.
+            amr: What it proves (RFC 8176).
+            meets: The challenge kinds that it meets.
+            level: 2 when the method is multi-factor by itself.
+        """
+        more = (amr,) if isinstance(amr, str) else tuple(amr)
+        return replace(
+            self,
+            amr=tuple(dict.fromkeys((*self.amr, *more))),
+            methods=(*self.methods, method),
+            met=self.met | frozenset(meets),
+            level=max(self.level, level),
+        )
+
+    @property
+    def assurance(self) -> Assurance:
+        """`aal2` with two methods of different factors or one that is level 2 by itself, else `aal1`.
+
+        A value that is no factor by RFC 8176 (a mailed link, `user`, a plugin's own word) never raises the level.
+        """
+        factors = {_FACTOR_OF_AMR[value] for value in self.amr if value in _FACTOR_OF_AMR}
+        return "aal2" if self.level == 2 or len(factors) > 1 else "aal1"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Somebody tries to prove something; asked about before the proof is looked at.
+
+    Args:
+        method: What is tried: `password`, `totp`, …
+        client: The client's address, after trusted proxies.
+        email: The canonical address that was named, whether or not it has an account.
+        user: The user, when already known.
+        request: The request that carries the attempt.
+    """
+
+    method: str
+    client: str
+    email: str | None = None
+    user: User | None = None
+    request: HTTPConnection | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """Something still owed before a credential is issued.
+
+    Args:
+        kind: What must be met: `mfa`, `email_verification`, … All kinds must be met, each by any one of its methods.
+        method: One way to meet it: `totp`, `passkey`, …
+        waivable: Whether a waiver (a trusted browser) may lift it.
+    """
+
+    kind: str
+    method: str
+    waivable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """A cookie to set; the seam adds prefix, `Secure`, `HttpOnly`, `SameSite=Lax` and `Path=/` (RFC 6265bis, 4.1.3).
+
+    Args:
+        name: Without prefix: `sigra`, `sigra-login`, …
+        max_age: Seconds; None for as long as the browser runs, 0 to delete.
+    """
+
+    name: str
+    value: str = field(repr=False)
+    max_age: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """What a carrier made: cookies to set and members to add to the JSON answer.
+
+    Args:
+        cookies: Sent on either face.
+        body: Added to `{"status": "signed_in", "user": …}`; may hold tokens, so it is never shown in `repr`.
+        session_id: The session that was made, when there is one.
+    """
+
+    cookies: tuple[Cookie, ...] = ()
+    body: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    session_id: uuid.UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MintedSecret:
+    """A new secret: `text` is shown once, `digest` is stored."""
+
+    text: str = field(repr=False)
+    digest: bytes = field(repr=False)

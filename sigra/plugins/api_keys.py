@@ -1,0 +1,255 @@
+"""API keys: bearer credentials for programs, with explicit scopes, shown once and revocable one by one."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Annotated, Any, ClassVar
+
+import click
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from sqlalchemy import Column, MetaData, String, Table, Text, delete, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, Response
+
+from sigra.db import Digest, Id, LastUse, Lookup, UTCDateTime, user_ref
+from sigra.errors import FieldError, InvalidToken, NotFound, ValidationFailed
+from sigra.events import Event
+from sigra.guards import current_user, requires
+from sigra.hookspecs import hookimpl
+from sigra.http.routing import Route
+from sigra.models import Identity, User, timestamp
+from sigra.protocols import Auth
+
+PREFIX = "sigra_sk_"
+PURPOSE = "api_key"
+
+Scope = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.:-]{1,64}$")]
+
+KEPT_AT = frozenset({"password_changed", "password_reset", "sign_out"})
+"""Reasons that end sessions and leave keys: programs go on when a person changes a password."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class APIKeyCreated(Event):
+    """A key was made; `metadata` has its `key_id`, `name` and `scopes`."""
+
+    name: ClassVar[str] = "api_key.created"
+
+
+@dataclass(frozen=True, kw_only=True)
+class APIKeyRevoked(Event):
+    """A key was revoked; `metadata` has its `key_id`."""
+
+    name: ClassVar[str] = "api_key.revoked"
+
+
+def _no_controls(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError("must be printable text")
+    return text.strip()
+
+
+class NewKey(BaseModel):
+    """The body of a new key.
+
+    Args:
+        expires_at: With a time zone; None for a key without expiry.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_no_controls)]
+    scopes: Annotated[list[Scope], Field(max_length=64)] = Field(default_factory=list)
+    expires_at: AwareDatetime | None = None
+
+
+class APIKeys:
+    """Carries programs' requests: `Authorization: Bearer sigra_sk_…`."""
+
+    name = "api_keys"
+    api = 1
+    events = (APIKeyCreated, APIKeyRevoked)
+
+    class Settings(BaseModel):
+        """What keys may be given.
+
+        Args:
+            scopes: The scopes that a key may have; empty for any.
+        """
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        scopes: tuple[Scope, ...] = ()
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = self.Settings(**settings)
+
+    @hookimpl
+    def register_tables(self, metadata: MetaData) -> Sequence[Table]:
+        self.table = Table(
+            "sigra_api_keys",
+            metadata,
+            Column("id", Id(), primary_key=True),
+            user_ref(),
+            Column("digest", Digest(), nullable=False, unique=True),
+            Column("name", String(100), nullable=False),
+            Column("scopes", Text, nullable=False),
+            Column("last_four", String(4), nullable=False),
+            Column("created_at", UTCDateTime, nullable=False),
+            Column("expires_at", UTCDateTime),
+            Column("last_used_at", UTCDateTime),
+        )
+        self.lookup = Lookup(self.table, self.table.c.digest)
+        self.last_use = LastUse(self.table)
+        return [self.table]
+
+    @hookimpl
+    def register_resources(self, auth: Auth) -> Sequence[AbstractAsyncContextManager[object]]:
+        return [self.last_use.writing(auth.db)]
+
+    @hookimpl
+    def register_routes(self, auth: Auth) -> Sequence[Route]:
+        return [
+            Route("/api-keys", partial(self.show_all, auth), methods=["GET"]),
+            Route("/api-keys", partial(self.create, auth), methods=["POST"]),
+            Route("/api-keys/{id:uuid}", partial(self.revoke, auth), methods=["DELETE"]),
+        ]
+
+    @hookimpl
+    def register_commands(self, auth: Auth, cli: click.Group) -> None:
+        group = click.Group("api-keys", help="Keys for programs.")
+        group.add_command(self._create_command(auth))
+        cli.add_command(group)
+
+    @hookimpl
+    async def identity_from_authorization(
+        self, auth: Auth, request: HTTPConnection, scheme: str, credentials: str
+    ) -> Identity | None:
+        if scheme != "bearer" or not credentials.startswith(PREFIX):
+            return None
+        # A wrong checksum has no digests: it costs no query.
+        digests = auth.tokens.digests(PURPOSE, credentials, PREFIX)
+        found = await self.lookup.find(auth.db, digests) if digests else None
+        now = auth.clock()
+        if found is None or not _is_alive(found.row, now):
+            raise InvalidToken
+        self.last_use.note(found.row, now)
+        return Identity(
+            user=found.user,
+            method="api_key",
+            credential_id=str(found.row["id"]),
+            scopes=frozenset(json.loads(found.row["scopes"])),
+        )
+
+    @hookimpl
+    async def revoke_credentials(self, tx: AsyncConnection, user: User, reason: str) -> None:
+        if reason not in KEPT_AT:
+            await tx.execute(delete(self.table).where(self.table.c.user_id == user.id))
+
+    # Routes
+
+    async def show_all(self, auth: Auth, request: Request) -> Response:
+        """GET /api-keys: the user's keys, newest first, never the secrets."""
+        user = await current_user(request)
+        query = select(self.table).where(self.table.c.user_id == user.id).order_by(self.table.c.created_at.desc())
+        async with auth.db.connect() as tx:
+            rows = (await tx.execute(query)).mappings().all()
+        return JSONResponse({"api_keys": [_public(row) for row in rows]})
+
+    async def create(self, auth: Auth, request: Request) -> Response:
+        """POST /api-keys: 201 with the key, once."""
+        user = await requires(fresh=True)(request)
+        wanted = await auth.read(request, NewKey)
+        self._check(auth, wanted)
+        key, row = await auth.db.transaction(partial(self.make, auth, user, wanted))
+        return JSONResponse({**_public(row), "key": key}, status_code=201)
+
+    def _check(self, auth: Auth, wanted: NewKey) -> None:
+        errors = []
+        if self.settings.scopes and not set(wanted.scopes) <= set(self.settings.scopes):
+            errors.append(FieldError("scopes", "scope_not_allowed", "A scope is not among those that keys may have."))
+        if wanted.expires_at is not None and wanted.expires_at <= auth.clock():
+            errors.append(FieldError("expires_at", "in_the_past", "The expiry is in the past."))
+        if errors:
+            raise ValidationFailed(errors)
+
+    async def make(self, auth: Auth, user: User, wanted: NewKey, tx: AsyncConnection) -> tuple[str, dict[str, Any]]:
+        """Insert a key: its text, and the row."""
+        secret = auth.tokens.mint(PURPOSE, PREFIX)
+        row = {
+            "id": uuid.uuid4(),
+            "user_id": user.id,
+            "digest": secret.digest,
+            "name": wanted.name,
+            "scopes": json.dumps(sorted(set(wanted.scopes))),
+            "last_four": secret.text[-4:],
+            "created_at": auth.clock(),
+            "expires_at": wanted.expires_at,
+            "last_used_at": None,
+        }
+        await tx.execute(insert(self.table).values(row))
+        metadata = {"key_id": str(row["id"]), "name": wanted.name, "scopes": sorted(set(wanted.scopes))}
+        await auth.emit(tx, APIKeyCreated(user_id=user.id, metadata=metadata))
+        return secret.text, row
+
+    async def revoke(self, auth: Auth, request: Request) -> Response:
+        """DELETE /api-keys/{id}: 404 for foreign and absent alike."""
+        user = await current_user(request)
+        wanted = request.path_params["id"]
+        await auth.db.transaction(partial(self._revoke, auth, user, wanted))
+        return Response(status_code=204)
+
+    async def _revoke(self, auth: Auth, user: User, wanted: uuid.UUID, tx: AsyncConnection) -> None:
+        mine = (self.table.c.id == wanted) & (self.table.c.user_id == user.id)
+        if (await tx.execute(delete(self.table).where(mine))).rowcount != 1:
+            raise NotFound
+        await auth.emit(tx, APIKeyRevoked(user_id=user.id, metadata={"key_id": str(wanted)}))
+
+    # Commands
+
+    def _create_command(self, auth: Auth) -> click.Command:
+        @click.command("create")
+        @click.argument("email")
+        @click.option("--name", required=True, help="What the key is for.")
+        @click.option("--scope", "scopes", multiple=True, help="What the key may do; may be given several times.")
+        async def create(email: str, name: str, scopes: tuple[str, ...]) -> None:
+            """Create a key for an account and print it alone on its line; it is shown once."""
+            user = await auth.users.by_email(email)
+            if user is None:
+                raise click.ClickException(f"There is no account of {email}.")
+            wanted = _parse(name, scopes)
+            self._check(auth, wanted)
+            key, _ = await auth.db.transaction(partial(self.make, auth, user, wanted))
+            click.echo(key)
+
+        return create
+
+
+def _parse(name: str, scopes: Sequence[str]) -> NewKey:
+    try:
+        return NewKey(name=name, scopes=list(scopes))
+    except ValidationError as error:
+        fields = ", ".join(sorted({f"--{str(found['loc'][0]).removesuffix('s')}" for found in error.errors()}))
+        raise click.UsageError(f"{fields}: a name is printable text, a scope matches [a-z0-9_.:-]{{1,64}}.") from None
+
+
+def _is_alive(row: Mapping[str, Any], now: datetime) -> bool:
+    return row["expires_at"] is None or bool(now < row["expires_at"])
+
+
+def _public(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": str(row["id"]),
+        "name": row["name"],
+        "scopes": json.loads(row["scopes"]),
+        "prefix": PREFIX,
+        "last_four": row["last_four"],
+        "created_at": timestamp(row["created_at"]),
+        "expires_at": None if row["expires_at"] is None else timestamp(row["expires_at"]),
+        "last_used_at": None if row["last_used_at"] is None else timestamp(row["last_used_at"]),
+    }

@@ -1,0 +1,258 @@
+"""Sessions: an opaque secret in a cookie, one row each, looked up on every request, so that a revocation is seen at once."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Column, Integer, MetaData, RowMapping, String, Table, Text, delete, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, Response
+
+from sigra.db import Digest, Id, LastUse, Lookup, UTCDateTime, user_ref
+from sigra.errors import InvalidToken, NotFound, Unauthenticated
+from sigra.events import Event
+from sigra.guards import current_user
+from sigra.hookspecs import hookimpl
+from sigra.http.routing import Route
+from sigra.models import Cookie, Identity, Issued, Login, User, timestamp
+from sigra.protocols import Auth
+
+COOKIE = "sigra"
+PURPOSE = "session"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionRevoked(Event):
+    """A user ended one session, or all others; `metadata` has the `session` or None."""
+
+    name: ClassVar[str] = "session.revoked"
+
+
+class Sessions:
+    """Carries a sign-in as a cookie."""
+
+    name = "sessions"
+    api = 1
+    carriers = ("session",)
+    cookies = (COOKIE,)
+    events = (SessionRevoked,)
+
+    class Settings(BaseModel):
+        """How long a session lives (NIST SP 800-63B, section 4; OWASP Session Management Cheat Sheet).
+
+        Args:
+            idle: Without a request, at most.
+            absolute: Since the sign-in, at most.
+            remember_idle: `idle` of a session that the user asked to be remembered.
+            remember_absolute: `absolute` of such a session.
+        """
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        idle: timedelta = Field(default=timedelta(hours=1), gt=timedelta(0))
+        absolute: timedelta = Field(default=timedelta(hours=24), gt=timedelta(0))
+        remember_idle: timedelta = Field(default=timedelta(days=14), gt=timedelta(0))
+        remember_absolute: timedelta = Field(default=timedelta(days=30), gt=timedelta(0))
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = self.Settings(**settings)
+
+    @hookimpl
+    def register_tables(self, metadata: MetaData) -> Sequence[Table]:
+        self.table = Table(
+            "sigra_sessions",
+            metadata,
+            Column("id", Id(), primary_key=True),
+            user_ref(),
+            Column("digest", Digest(), nullable=False, unique=True),
+            Column("amr", String(255), nullable=False),
+            Column("assurance", String(8), nullable=False),
+            Column("created_at", UTCDateTime, nullable=False),
+            Column("authenticated_at", UTCDateTime, nullable=False),
+            Column("last_used_at", UTCDateTime, nullable=False),
+            Column("expires_at", UTCDateTime, nullable=False, index=True),
+            Column("idle_seconds", Integer, nullable=False),
+            Column("user_agent", Text),
+            Column("ip", String(45)),
+        )
+        self.lookup = Lookup(self.table, self.table.c.digest)
+        self.last_use = LastUse(self.table)
+        return [self.table]
+
+    @hookimpl
+    def register_resources(self, auth: Auth) -> Sequence[AbstractAsyncContextManager[object]]:
+        return [self.last_use.writing(auth.db)]
+
+    @hookimpl
+    def register_routes(self, auth: Auth) -> Sequence[Route]:
+        return [
+            Route("/session", partial(self.show, auth), methods=["GET"], any_identity=True),
+            Route("/logout", auth.sign_out, methods=["POST"]),
+            Route("/sessions", partial(self.show_all, auth), methods=["GET"]),
+            Route("/sessions", partial(self.revoke_others, auth), methods=["DELETE"]),
+            Route("/sessions/{id:uuid}", partial(self.revoke_one, auth), methods=["DELETE"]),
+        ]
+
+    # Carrying
+
+    @hookimpl
+    async def identity_from_cookie(self, auth: Auth, request: HTTPConnection) -> Identity | None:
+        secret = auth.cookie(request, COOKIE)
+        if secret is None:
+            return None
+        found = await self.lookup.find(auth.db, auth.tokens.digests(PURPOSE, secret))
+        now = auth.clock()
+        if found is None or not _is_alive(found.row, now):
+            raise InvalidToken
+        self.last_use.note(found.row, now, within=timedelta(seconds=found.row["idle_seconds"]))
+        return _identity(found.user, found.row)
+
+    @hookimpl
+    async def issue_credential(self, auth: Auth, tx: AsyncConnection, request: Request, login: Login) -> Issued:
+        if login.replaces is not None:
+            await tx.execute(delete(self.table).where(self._mine(login.user, login.replaces)))
+        secret = auth.tokens.mint(PURPOSE)
+        row = self._row(login, auth.clock(), secret.digest, request.headers.get("user-agent"), auth.client(request))
+        await tx.execute(insert(self.table).values(row))
+        max_age = int(self.settings.remember_absolute.total_seconds()) if login.remember else None
+        return Issued(
+            cookies=(Cookie(COOKIE, secret.text, max_age),),
+            body={"session": _public(row, current=row["id"])},
+            session_id=row["id"],
+        )
+
+    def _row(self, login: Login, now: datetime, digest: bytes, user_agent: str | None, ip: str) -> dict[str, Any]:
+        lives = self.settings
+        idle = lives.remember_idle if login.remember else lives.idle
+        absolute = lives.remember_absolute if login.remember else lives.absolute
+        return {
+            "id": uuid.uuid4(),
+            "user_id": login.user.id,
+            "digest": digest,
+            "amr": json.dumps(login.amr),
+            "assurance": login.assurance,
+            "created_at": now,
+            "authenticated_at": now,
+            "last_used_at": now,
+            "expires_at": now + absolute,
+            "idle_seconds": max(1, int(idle.total_seconds())),
+            "user_agent": user_agent and user_agent[:512],
+            "ip": ip[:45],
+        }
+
+    @hookimpl
+    async def revoke_session(self, tx: AsyncConnection, identity: Identity) -> None:
+        if identity.session_id is not None:
+            await tx.execute(delete(self.table).where(self._mine(identity.user, identity.session_id)))
+
+    @hookimpl
+    async def revoke_credentials(self, tx: AsyncConnection, user: User, keep: uuid.UUID | None) -> None:
+        ended = delete(self.table).where(self.table.c.user_id == user.id)
+        await tx.execute(ended if keep is None else ended.where(self.table.c.id != keep))
+
+    # Routes
+
+    async def show(self, auth: Auth, request: Request) -> Response:
+        """GET /session: who asks, by whichever credential."""
+        user = await current_user(request)
+        identity: Identity = request.scope["sigra.identity"]
+        row = await self._one(auth, identity)
+        return JSONResponse(
+            {
+                "user": user.public(),
+                "session": None if row is None else _public(row, current=identity.session_id),
+                "identity": {
+                    "method": identity.method,
+                    "scopes": sorted(identity.scopes),
+                    "amr": list(identity.amr),
+                    "assurance": identity.assurance,
+                },
+            }
+        )
+
+    async def show_all(self, auth: Auth, request: Request) -> Response:
+        """GET /sessions: the user's live sessions, newest first."""
+        user = await current_user(request)
+        current = request.scope["sigra.identity"].session_id
+        query = select(self.table).where(self.table.c.user_id == user.id).order_by(self.table.c.created_at.desc())
+        async with auth.db.connect() as tx:
+            rows = (await tx.execute(query)).mappings().all()
+        now = auth.clock()
+        return JSONResponse({"sessions": [_public(row, current) for row in rows if _is_alive(row, now)]})
+
+    async def revoke_one(self, auth: Auth, request: Request) -> Response:
+        """DELETE /sessions/{id}: 404 for foreign and absent alike; the present one is a sign-out."""
+        user = await current_user(request)
+        wanted = request.path_params["id"]
+        if wanted == request.scope["sigra.identity"].session_id:
+            return await auth.sign_out(request)
+        await auth.db.transaction(partial(self._revoke_one, auth, user, wanted))
+        return Response(status_code=204)
+
+    async def _revoke_one(self, auth: Auth, user: User, wanted: uuid.UUID, tx: AsyncConnection) -> None:
+        ended = await tx.execute(delete(self.table).where(self._mine(user, wanted)))
+        if ended.rowcount != 1:
+            raise NotFound
+        await auth.emit(tx, SessionRevoked(user_id=user.id, metadata={"session": str(wanted)}))
+
+    async def revoke_others(self, auth: Auth, request: Request) -> Response:
+        """DELETE /sessions: every session but the present one."""
+        user = await current_user(request)
+        keep = request.scope["sigra.identity"].session_id
+        await auth.db.transaction(partial(self._revoke_others, auth, user, keep))
+        return Response(status_code=204)
+
+    async def _revoke_others(self, auth: Auth, user: User, keep: uuid.UUID, tx: AsyncConnection) -> None:
+        await auth.revoke(tx, user, "sign_out", keep)
+        await auth.emit(tx, SessionRevoked(user_id=user.id, metadata={"session": None}))
+
+    async def _one(self, auth: Auth, identity: Identity) -> RowMapping | None:
+        if identity.session_id is None:
+            return None
+        async with auth.db.connect() as tx:
+            found = await tx.execute(select(self.table).where(self._mine(identity.user, identity.session_id)))
+            row = found.mappings().first()
+        if row is None:
+            raise Unauthenticated
+        return row
+
+    def _mine(self, user: User, id: uuid.UUID) -> Any:
+        return (self.table.c.id == id) & (self.table.c.user_id == user.id)
+
+
+def _is_alive(row: Mapping[str, Any], now: datetime) -> bool:
+    idle = timedelta(seconds=row["idle_seconds"])
+    return bool(now < row["expires_at"] and now < row["last_used_at"] + idle)
+
+
+def _identity(user: User, row: Mapping[str, Any]) -> Identity:
+    return Identity(
+        user=user,
+        method="session",
+        credential_id=str(row["id"]),
+        amr=tuple(json.loads(row["amr"])),
+        authenticated_at=row["authenticated_at"],
+        assurance=row["assurance"],
+        session_id=row["id"],
+    )
+
+
+def _public(row: Mapping[str, Any], current: uuid.UUID | None) -> dict[str, Any]:
+    return {
+        "id": str(row["id"]),
+        "created_at": timestamp(row["created_at"]),
+        "last_used_at": timestamp(row["last_used_at"]),
+        "expires_at": timestamp(row["expires_at"]),
+        "user_agent": row["user_agent"],
+        "ip": row["ip"],
+        "current": row["id"] == current,
+    }

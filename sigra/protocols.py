@@ -1,0 +1,223 @@
+"""What a plugin may ask of Sigra: `Auth` and the roles behind its members. Named in signatures, never inherited.
+
+With `hookspecs.py` (what Sigra asks of a plugin) this is the whole contract of a plugin.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+
+from sigra.events import Action, Event
+from sigra.models import Attempt, Login, MintedSecret, User
+from sigra.settings import Settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+
+class Plugin(Protocol):
+    """A plugin: `name`, `api` (the hook ABI, 1), and methods marked `@hookimpl`.
+
+    Optional, each checked for conflicts at start:
+    `requires`: names of plugins that must be active too. `Settings`: a pydantic model for the section of that name.
+    `events`, `errors`: the classes that it brings. `carriers`: what it issues, by `Login.carrier`.
+    `cookies`: the names (without prefix) of the cookies that `identity_from_cookie` reads.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def api(self) -> int: ...
+
+
+class Database(Protocol):
+    """Transactions and reads on the application's database."""
+
+    async def transaction(self, fn: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Run `fn(tx)` in one writing transaction, again (at most 3 times) when the database asks for a retry.
+
+        Raises:
+            Unavailable: The database cannot be reached or does not answer in time.
+        """
+        ...
+
+    def connect(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """`async with db.connect() as tx`: reads only."""
+        ...
+
+
+class Users(Protocol):
+    """The accounts, by canonical address or by id; None for absent."""
+
+    async def by_email(self, address: str, tx: AsyncConnection | None = None) -> User | None: ...
+    async def by_id(self, id: uuid.UUID, tx: AsyncConnection | None = None) -> User | None: ...
+    async def create(
+        self, tx: AsyncConnection, *, email: str | None, email_verified: bool = False, name: str | None = None
+    ) -> User:
+        """Insert an account and record `UserCreated`.
+
+        Raises:
+            ValidationFailed: The address is not one.
+            Conflict: It has an account already.
+        """
+        ...
+
+
+class Hasher(Protocol):
+    """Password hashing in one bounded queue.
+
+    Raises:
+        Unavailable: The queue is full.
+    """
+
+    async def hash(self, text: str) -> str: ...
+    async def verify(self, hash: str | None, text: str) -> bool:
+        """Whether `text` is the password; with None the same work is done and the answer is False."""
+        ...
+
+    def outdated(self, hash: str) -> bool:
+        """Whether the hash was made with other parameters than today's."""
+        ...
+
+
+class Tokens(Protocol):
+    """Opaque secrets of 256 bits, stored only as keyed digests, one purpose never accepted for another."""
+
+    async def issue(
+        self, tx: AsyncConnection, purpose: str, user: User | None, payload: Mapping[str, Any], lifetime: timedelta
+    ) -> str:
+        """A new single-use token; older ones of the same purpose and user end."""
+        ...
+
+    async def spend(self, tx: AsyncConnection, purpose: str, token: str) -> Mapping[str, Any] | None:
+        """The payload, once; None when it is unknown, used or expired."""
+        ...
+
+    def mint(self, purpose: str, prefix: str = "") -> MintedSecret:
+        """A new secret for a table of the plugin's own; with a prefix it carries a checksum too."""
+        ...
+
+    def digests(self, purpose: str, text: str, prefix: str = "") -> Sequence[bytes]:
+        """What a presented secret may be stored as, one a key of the ring; empty when its form is wrong."""
+        ...
+
+
+class Auth(Protocol):
+    """Sigra as a plugin sees it."""
+
+    @property
+    def settings(self) -> Settings:
+        """The core's options, and one attribute a plugin section: `auth.settings.sessions.idle`."""
+        ...
+
+    @property
+    def db(self) -> Database: ...
+    @property
+    def users(self) -> Users: ...
+    @property
+    def hasher(self) -> Hasher: ...
+    @property
+    def tokens(self) -> Tokens: ...
+
+    def clock(self) -> datetime:
+        """Now, in UTC."""
+        ...
+
+    def url_for(self, name: str, /, **path_params: Any) -> str:
+        """The absolute URL of a route of the mount path, from the configured base URL alone."""
+        ...
+
+    def plugin(self, cls: type[T]) -> T:
+        """The active plugin of that class.
+
+        Raises:
+            LookupError: None is active.
+        """
+        ...
+
+    async def first(
+        self, spec: Callable[Concatenate[Auth, P], Awaitable[R | None]], *args: P.args, **kwargs: P.kwargs
+    ) -> R | None:
+        """Ask the plugins in order until one answers."""
+        ...
+
+    async def each(
+        self, spec: Callable[Concatenate[Auth, P], Awaitable[R | None]], *args: P.args, **kwargs: P.kwargs
+    ) -> list[R]:
+        """Ask every plugin in order; the answers that are not None."""
+        ...
+
+    def cookie(self, request: HTTPConnection, name: str) -> str | None:
+        """The value of a cookie, by its name without prefix; None when absent.
+
+        Raises:
+            Malformed: It was sent twice.
+        """
+        ...
+
+    def client(self, request: HTTPConnection) -> str:
+        """The client's address, after trusted proxies."""
+        ...
+
+    async def read(self, request: Request, model: type[M]) -> M:
+        """The body, JSON or form, as a model.
+
+        Raises:
+            Malformed, UnsupportedMediaType, PayloadTooLarge, ValidationFailed
+        """
+        ...
+
+    def attempt(
+        self, request: HTTPConnection, *, method: str, email: str | None = None, user: User | None = None
+    ) -> AbstractAsyncContextManager[Attempt]:
+        """`async with auth.attempt(…)`: asks `before_attempt`, then records `InvalidCredentials` that leave the block.
+
+        Raises:
+            TooManyAttempts: A limit or a lock refuses the attempt before the proof is looked at.
+        """
+        ...
+
+    async def act(self, tx: AsyncConnection, action: Action) -> None:
+        """Ask whether the action may be done; returns when nobody refuses."""
+        ...
+
+    async def emit(self, tx: AsyncConnection, event: Event) -> None:
+        """Record a fact in its own transaction; told to everybody else after the commit."""
+        ...
+
+    async def sign_in(self, request: Request, login: Login) -> Response:
+        """The one way to a credential: signed in, or challenged for what is still owed."""
+        ...
+
+    async def pending(self, request: Request) -> Login:
+        """The sign-in that waits for another proof, by cookie or by `login_token` in the body.
+
+        Raises:
+            LoginExpired: There is none.
+        """
+        ...
+
+    async def sign_out(self, request: Request) -> Response:
+        """End the present session; the same answer without one."""
+        ...
+
+    async def revoke(self, tx: AsyncConnection, user: User, reason: str, keep: uuid.UUID | None = None) -> None:
+        """End every session and token of a user, but the session `keep`."""
+        ...
+
+    async def render(
+        self, request: Request, template: str, context: Mapping[str, Any], status: int = 200
+    ) -> Response:
+        """A page from the host's, the plugins' or the core's templates."""
+        ...

@@ -1,0 +1,216 @@
+"""The core's options, checked when they are made; a plugin's section is one more field, of the plugin's name."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, create_model, field_validator, model_validator
+
+from sigra import sources
+
+MINIMUM_KEY_LENGTH = 32
+"""Characters of a secret key: 128 bits of security even from hexadecimal digits (NIST SP 800-107, section 5.3.4)."""
+
+_LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine: localhost, *.localhost, 127.0.0.0/8 or ::1 (RFC 6761, 6.3)."""
+    name = host.lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return any(address in network for network in _LOOPBACK)
+
+
+class PasswordSettings(BaseModel):
+    """How passwords are hashed: argon2id (RFC 9106), in one bounded queue.
+
+    Args:
+        memory_kib: Memory of one hash, in KiB; at least 19,456 with `time` 2 (OWASP Password Storage Cheat Sheet).
+        time: Passes over the memory.
+        parallelism: Lanes.
+        queue: Hashes that may wait; the next is told to come back (503).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    memory_kib: int = Field(default=65_536, ge=8)
+    time: int = Field(default=3, ge=1)
+    parallelism: int = Field(default=1, ge=1, le=16)
+    queue: int = Field(default=128, ge=1)
+
+
+class ReauthenticationSettings(BaseModel):
+    """How recent a sign-in must be where a fresh one is asked for.
+
+    Args:
+        fresh: The age of a fresh sign-in, at most.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    fresh: timedelta = Field(default=timedelta(minutes=5), gt=timedelta(0))
+
+
+class Settings(BaseModel):
+    """The core's options.
+
+    Args:
+        secret_keys: The key ring, at least 32 characters each; the first one signs, the others still verify.
+        base_url: Where the application is reached: https, or http on localhost. No path.
+        database_url: An SQLAlchemy URL.
+        plugins: Names to switch on; `defaults` is every built-in, `*` everything installed, `-name` switches off.
+        mount_path: Where the plugins' routes are.
+        development: Relaxes what is only unsafe in public; refused unless `base_url` is loopback.
+        trusted_origins: Other origins that may make unsafe requests.
+        skip_paths: Paths, with all below them, that pass through without identity.
+        trusted_proxies: Addresses or networks whose forwarding headers are believed.
+        home: Where a browser goes when it asked for nowhere in particular.
+        app: `module:name` of the host's `Sigra`, for the command line.
+        trace_hooks: Log which plugin was asked what.
+        websocket_recheck: How old the identity of an open socket may be when a message arrives.
+
+    Raises:
+        ConfigurationError: Names every option that is wrong, and the cure.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    secret_keys: tuple[SecretStr, ...] = Field(default=(), validate_default=True)
+    base_url: str = Field(default="", validate_default=True)
+    database_url: SecretStr = SecretStr("sqlite:///sigra.db")
+    plugins: tuple[str, ...] = ("defaults",)
+    mount_path: str = "/auth"
+    development: bool = False
+    trusted_origins: tuple[str, ...] = ()
+    skip_paths: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    home: str = "/"
+    app: str | None = None
+    trace_hooks: bool = False
+    websocket_recheck: timedelta = Field(default=timedelta(seconds=30), ge=timedelta(0))
+    password: PasswordSettings = PasswordSettings()
+    reauthentication: ReauthenticationSettings = ReauthenticationSettings()
+
+    def __init__(self, /, **values: Any) -> None:
+        with sources.explained(type(self)):
+            super().__init__(**sources.decode(type(self), values))
+
+    @property
+    def https(self) -> bool:
+        """Whether the application is reached over https."""
+        return self.base_url.startswith("https:")
+
+    def cookie_name(self, name: str) -> str:
+        """The name on the wire: `__Host-` over https (RFC 6265bis, 4.1.3.2), bare over http on localhost."""
+        return f"__Host-{name}" if self.https else name
+
+    def with_sections(self, sections: Mapping[str, BaseModel]) -> Settings:
+        """The same options with plugins' sections that were made in code."""
+        return self.model_copy(update=dict(sections))
+
+    @field_validator("secret_keys")
+    @classmethod
+    def _long_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not keys:
+            raise ValueError("no key is set; make one with `sigra keys generate`")
+        if any(len(key.get_secret_value()) < MINIMUM_KEY_LENGTH for key in keys):
+            raise ValueError(
+                f"every key needs at least {MINIMUM_KEY_LENGTH} characters; make one with `sigra keys generate`"
+            )
+        return keys
+
+    @field_validator("base_url")
+    @classmethod
+    def _own_origin(cls, text: str) -> str:
+        if not text:
+            raise ValueError("it is not set; set it to where the application is reached, as in https://example.com")
+        url = urlsplit(text)
+        host = url.hostname or ""
+        if url.scheme not in ("http", "https") or not host:
+            raise ValueError("it is not a URL; write it as in https://example.com")
+        if url.path not in ("", "/") or url.query or url.fragment or "@" in url.netloc or "\\" in text:
+            raise ValueError("it has more than scheme, host and port; leave out the rest")
+        if url.scheme == "http" and not is_loopback(host):
+            raise ValueError("http is for localhost only; use https")
+        return f"{url.scheme}://{url.netloc.lower()}"
+
+    @field_validator("mount_path")
+    @classmethod
+    def _plain_path(cls, path: str) -> str:
+        path = path.rstrip("/")
+        if not path.startswith("/") or "//" in path or set(path) & set("?#{}\\%") or not path.isascii():
+            raise ValueError("it must be a plain path below the root, as in /auth")
+        return path
+
+    @field_validator("skip_paths")
+    @classmethod
+    def _rooted(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not path.startswith("/") for path in paths):
+            raise ValueError("every path starts with a slash, as in /static")
+        return tuple(path.rstrip("/") for path in paths)
+
+    @field_validator("home")
+    @classmethod
+    def _own_path(cls, path: str) -> str:
+        if not path.startswith("/") or path.startswith(("//", "/\\")):
+            raise ValueError("it must be a path of the application, as in /")
+        return path
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if self.development and not is_loopback(urlsplit(self.base_url).hostname or ""):
+            raise ValueError(
+                "SIGRA_DEVELOPMENT is on but SIGRA_BASE_URL is not on localhost; switch development off there"
+            )
+        for path in self.skip_paths:
+            if covers(path, self.mount_path):
+                raise ValueError(f"SIGRA_SKIP_PATHS has {path or '/'}, which covers the mount path; leave it out")
+        return self
+
+
+def covers(path: str, other: str) -> bool:
+    """Whether `other` is `path` or below it, by whole segments."""
+    return other == path or other.startswith(f"{path}/")
+
+
+class CompleteSettings(Settings):
+    """The second pass: nothing is allowed that no active plugin reads."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def complete(settings: Settings, sections: Mapping[str, type[BaseModel]]) -> Settings:
+    """The settings with every plugin's section checked by its model.
+
+    Args:
+        sections: The models, by plugin name.
+
+    Raises:
+        ConfigurationError: A section or option that nothing reads, with the nearest name, or a wrong value.
+    """
+    fields: dict[str, Any] = {
+        name: (model, Field(default_factory=_section_default(name, model))) for name, model in sections.items()
+    }
+    model = create_model("Settings", __base__=CompleteSettings, **fields)
+    given = {name: getattr(settings, name) for name in settings.model_fields_set | set(settings.model_extra or ())}
+    return model(**given)
+
+
+def _section_default(name: str, model: type[BaseModel]) -> Any:
+    return lambda: sources.validate(model, {}, name)
+
+
+def from_sources(environ: Mapping[str, str] | None = None, directory: Path | None = None) -> Settings:
+    """The first pass over `sigra.toml` and the environment: sections of plugins are not yet checked."""
+    return Settings(**sources.read(os.environ if environ is None else environ, directory or Path()))

@@ -1,0 +1,146 @@
+"""One fresh, empty database a test, on every database that was asked for; what was left out is said at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy.engine import make_url
+
+from tests import servers
+
+DATABASES = ("sqlite", "postgresql", "mariadb")
+SHARED_SERVERS = "TEST_SERVERS"
+"""Name of a variable that holds `servers.running()`'s answer as JSON when servers run already (the mutants' do)."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--databases", default=",".join(DATABASES), help="comma list of sqlite, postgresql, mariadb")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    chosen_databases(config)
+    # The tests' answers must not depend on the settings of the one who runs them.
+    for name in [name for name in os.environ if name.startswith("SIGRA_")]:
+        del os.environ[name]
+
+
+def chosen_databases(config: pytest.Config) -> tuple[str, ...]:
+    names = [name.strip() for name in str(config.getoption("--databases")).split(",")]
+    if unknown := set(names) - set(DATABASES):
+        raise pytest.UsageError(f"--databases: unknown {', '.join(sorted(unknown))!r}; known: {', '.join(DATABASES)}")
+    return tuple(name for name in DATABASES if name in names)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "database" not in metafunc.fixturenames:
+        return
+    marker = metafunc.definition.get_closest_marker("databases")
+    names = marker.args if marker else DATABASES
+    metafunc.parametrize("database", names, indirect=True, scope="function")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the databases that were not asked for, counted by pytest as deselected."""
+    chosen = chosen_databases(config)
+    out = [item for item in items if database_of(item) not in (None, *chosen)]
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if item not in out]
+
+
+def database_of(item: pytest.Item) -> str | None:
+    """Return the name of the database that a test runs on; None for a test without one."""
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get("database") if callspec else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    left_out = [name for name in DATABASES if name not in chosen_databases(config)]
+    if left_out:
+        terminalreporter.write_line(f"NOT TESTED: {', '.join(left_out)}", yellow=True)
+    if not_run(config):
+        terminalreporter.write_line("A test was skipped or expected to fail: neither is allowed here.", red=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the whole run when a test was skipped: what cannot run must be loud."""
+    if session.exitstatus == pytest.ExitCode.OK and not_run(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def not_run(config: pytest.Config) -> bool:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return any(reporter.stats.get(outcome) for outcome in ("skipped", "xfailed", "xpassed")) if reporter else False
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run every `async def test_…` on asyncio: SQLAlchemy's asyncio layer runs on nothing else."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def database_servers(request: pytest.FixtureRequest) -> Iterator[Mapping[str, str]]:
+    """Start, all at once, the servers that the collected tests need."""
+    shared = os.environ.get(SHARED_SERVERS)
+    if shared is not None:
+        yield json.loads(shared)
+        return
+    needed = {database_of(item) for item in request.session.items}
+    with servers.running([name for name in servers.SERVERS if name in needed]) as urls:
+        yield urls
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A fresh empty database of the test's own: its SQLAlchemy URL, with an async driver.
+
+    `@pytest.mark.databases("postgresql", "mariadb")` keeps a test to some of them.
+    """
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path / 'test.sqlite3'}"
+        return
+    server = request.getfixturevalue("database_servers")[request.param]
+    execute = {"postgresql": execute_on_postgresql, "mariadb": execute_on_mariadb}[request.param]
+    name = f"test_{uuid.uuid4().hex}"
+    execute(server, CREATE[request.param].format(name))
+    yield f"{server}{name}"
+    execute(server, DROP[request.param].format(name))
+
+
+CREATE = {
+    "postgresql": "CREATE DATABASE {} TEMPLATE template0 STRATEGY file_copy",
+    "mariadb": "CREATE DATABASE {} CHARACTER SET utf8mb4",
+}
+DROP = {
+    "postgresql": "DROP DATABASE {} WITH (FORCE)",
+    # A transaction that a test left open would make us wait for its metadata lock; say so instead.
+    "mariadb": "SET lock_wait_timeout = 5; DROP DATABASE {}",
+}
+
+
+def execute_on_postgresql(server: str, statement: str) -> None:
+    url = make_url(server).set(drivername="postgresql", database="postgres")
+    with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def execute_on_mariadb(server: str, statement: str) -> None:
+    """Run a statement by the command line client: there is no synchronous driver among what we install."""
+    url = make_url(server)
+    client = shutil.which("mariadb")
+    if client is None:
+        raise servers.ServerFailed("mariadb-client-core is not installed; `make test` as root installs it")
+    command = [client, "--no-defaults", f"--host={url.host}", f"--port={url.port}", f"--user={url.username}"]
+    environment = {**os.environ, "MYSQL_PWD": url.password or ""}
+    subprocess.run([*command, f"--execute={statement}"], env=environment, check=True)

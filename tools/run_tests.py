@@ -1,0 +1,50 @@
+"""Run the whole suite here, a quicker pass on every other Python that is present, and say what ran on what.
+
+`.venv/bin/python tools/run_tests.py sqlite,postgresql,mariadb`; ends with status 1 when any pass failed or was empty.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VERSIONS = ("3.11", "3.12", "3.13")
+QUICK = ("--databases=sqlite", "--ignore=tests/journeys", "--ignore=tests/mutants")
+DATABASES = ("sqlite", "postgresql", "mariadb")
+ABSENT = 3
+
+
+def main(databases: str) -> None:
+    here = "{}.{}".format(*sys.version_info)
+    report = [passed(sys.executable, here, f"whole suite on {databases}", [f"--databases={databases}"])]
+    report += [quick_pass(version) for version in VERSIONS if version != here]
+    left_out = [name for name in DATABASES if name not in databases.split(",")]
+    print()
+    print(*(line for line, _ in report), sep="\n")
+    if left_out:
+        print(f"NOT TESTED: {', '.join(left_out)}")
+    sys.exit(0 if all(good for _, good in report) else 1)
+
+
+def quick_pass(version: str) -> tuple[str, bool]:
+    """Test on another Python in an environment of its own; one that is absent is said, and fails nothing."""
+    folder = f".venv-{version}"
+    made = subprocess.run([sys.executable, "tools/environment.py", folder, f"--for={version}"], cwd=ROOT, check=False)
+    if made.returncode == ABSENT:
+        return f"NOT TESTED: Python {version} (not present)", True
+    if made.returncode != 0:
+        return f"FAILED: Python {version}: its environment could not be made", False
+    return passed(f"{folder}/bin/python", version, "sqlite, without journeys", QUICK)
+
+
+def passed(python: str, version: str, what: str, options: list[str] | tuple[str, ...]) -> tuple[str, bool]:
+    """Run pytest; only its status 0 counts, so that "no tests were collected" (5) fails as well."""
+    print(f"\n=== Python {version}: {what} ===", flush=True)
+    good = subprocess.run([python, "-m", "pytest", "--quiet", *options], cwd=ROOT, check=False).returncode == 0
+    return f"{'TESTED' if good else 'FAILED'}: Python {version}: {what}", good
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else ",".join(DATABASES))
