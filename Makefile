@@ -4,7 +4,6 @@
 PYTHON ?= python3
 DATABASES ?= sqlite,postgresql,mariadb
 BIN := .venv/bin
-SOURCES := sigra tests tools
 
 .PHONY: demo test check format soak mutants lock clean
 
@@ -15,14 +14,14 @@ test: programs .venv/.stamp
 	@$(BIN)/python tools/run_tests.py $(DATABASES)
 
 check: .venv/.stamp
-	$(BIN)/ruff check $(SOURCES)
-	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: .venv/.stamp
-	$(BIN)/ruff check --fix $(SOURCES)
-	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 # What takes longer than a commit should wait: distributions of time, kill runs, load.
 soak: programs .venv/.stamp
@@ -30,7 +29,7 @@ soak: programs .venv/.stamp
 
 # Delete one security rule at a time and see its tests red: `make mutants ONLY=name` for one.
 mutants: programs .venv/.stamp
-	@$(BIN)/python tests/mutants/run.py --databases=$(DATABASES) $(ONLY)
+	@$(BIN)/python -m tests.mutants.run --databases=$(DATABASES) $(ONLY)
 
 # Pin the newest of everything that pyproject.toml allows.
 lock: .venv/.stamp

@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Scope
 from sigra import hooks, hookspecs, settings as options
 from sigra.crypto import Hasher, KeyRing
 from sigra.db.engine import Database
+from sigra.db.migrations import Lineage
 from sigra.db.pending import PendingSignIns
 from sigra.db.schema import core_tables
 from sigra.db.single_use import SingleUseTokens
@@ -50,6 +51,7 @@ from sigra.middleware.paths import below
 from sigra.models import Attempt, Login, User
 from sigra.protocols import Plugin
 from sigra.settings import Settings
+from sigra.sources import option_name
 from sigra.worker import Background
 
 P = ParamSpec("P")
@@ -87,8 +89,9 @@ class Sigra:
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._clock = clock
-        chosen = hooks.select(settings.plugins if plugins is None else plugins, hooks.installed())
-        self.settings, self.plugins = _activate(settings, chosen)
+        available = hooks.installed()
+        chosen = hooks.select(settings.plugins if plugins is None else plugins, available)
+        self.settings, self.plugins = _activate(settings, chosen, available)
         trace = _print_trace if settings.trace_hooks else None
         specs = [hookspecs, *(one.plugin.hookspecs for one in self.plugins if hasattr(one.plugin, "hookspecs"))]
         self.calls = Calls(specs, self.plugins, trace)
@@ -176,6 +179,10 @@ class Sigra:
     ) -> None:
         await self.aclose()
 
+    def lineages(self) -> list[Lineage]:
+        """The migrations of the core and of the active plugins' distributions, in the order in which they run."""
+        return hooks.lineages(self.plugins)
+
     # What plugins ask: see protocols.Auth
 
     def clock(self) -> datetime:
@@ -240,15 +247,12 @@ class Sigra:
 
     # Building
 
-    def _tables(self, core: Sequence[str]) -> dict[str, Sequence[Table]]:
-        found = self.calls.collect(self, hookspecs.register_tables, metadata=self.metadata)
-        hooks.check_tables(found, core)
-        return dict(found)
+    def _tables(self, core: Sequence[str]) -> dict[str, tuple[Table, ...]]:
+        found = self.calls.collecting(self, hookspecs.register_tables, metadata=self.metadata)
+        return hooks.claim_tables(found, self.metadata, core)
 
-    def _routes(self) -> dict[str, Sequence[BaseRoute]]:
-        routes = dict(self.calls.collect(self, hookspecs.register_routes))
-        hooks.check_routes(routes, overlap)
-        return routes
+    def _routes(self) -> dict[str, tuple[BaseRoute, ...]]:
+        return hooks.claim_routes(self.calls.collect(self, hookspecs.register_routes), overlap)
 
     def _carriers(self) -> dict[str, str]:
         issuing = self.calls.asked(hookspecs.issue_credential)
@@ -291,12 +295,15 @@ class Sigra:
         await self.calls.tell(self, hookspecs.handle_event, event=event)
 
 
-def _activate(settings: Settings, chosen: Sequence[Installed | Plugin]) -> tuple[Settings, tuple[Active, ...]]:
+def _activate(
+    settings: Settings, chosen: Sequence[Installed | Plugin], available: Sequence[Installed]
+) -> tuple[Settings, tuple[Active, ...]]:
     """The settings with a field for each plugin's section, and the plugins made from them."""
     models = {item.name: model for item in chosen if (model := hooks.section_model(item)) is not None}
-    complete = options.complete(settings.with_sections(_sections_in_code(settings, chosen)), models)
+    inactive = {item.name for item in available} - {item.name for item in chosen}
+    complete = options.complete(settings.with_sections(_sections_in_code(settings, chosen)), models, inactive)
     active = tuple(hooks.activate(item, getattr(complete, item.name, None)) for item in chosen)
-    hooks.check_declarations(active, Settings.model_fields, (LOGIN_COOKIE,))
+    hooks.check_declarations(active, (LOGIN_COOKIE,))
     return complete, active
 
 
@@ -308,7 +315,7 @@ def _sections_in_code(settings: Settings, chosen: Sequence[Installed | Plugin]) 
             continue
         if item.name in (settings.model_extra or {}):
             raise ConfigurationError(
-                f"Plugin {item.name} is configured in code and by {options.option_name(item.name)}: use one of them."
+                f"Plugin {item.name} is configured in code and by {option_name(item.name)}: use one of them."
             )
         sections[item.name] = section
     return sections

@@ -64,7 +64,7 @@ class SigraError(Exception):
         return {}
 
 
-class ConfigurationError(SigraError, SystemExit):
+class ConfigurationError(SigraError, SystemExit):  # type: ignore[misc]  # `code` is ours on the class, see below
     """Raised while a `Sigra` is built: names the option and the cure.
 
     Also a `SystemExit`, so that one that nobody catches ends any server with its paragraph on stderr and a non-zero
@@ -75,7 +75,7 @@ class ConfigurationError(SigraError, SystemExit):
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
-        # What SystemExit calls `code` is what the interpreter prints when it ends.
+        # What the interpreter prints when it ends is SystemExit's `code`, of the object.
         self.code = message  # type: ignore[misc]
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
+from sigra.db import Database
 from sigra.events import Action, Event
 from sigra.models import Attempt, Login, MintedSecret, User
 from sigra.settings import Settings
@@ -39,22 +40,6 @@ class Plugin(Protocol):
     def name(self) -> str: ...
     @property
     def api(self) -> int: ...
-
-
-class Database(Protocol):
-    """Transactions and reads on the application's database."""
-
-    async def transaction(self, fn: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Run `fn(tx)` in one writing transaction, again (at most 3 times) when the database asks for a retry.
-
-        Raises:
-            Unavailable: The database cannot be reached or does not answer in time.
-        """
-        ...
-
-    def connect(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """`async with db.connect() as tx`: reads only."""
-        ...
 
 
 class Users(Protocol):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -13,9 +15,21 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, create_model, field_validator, model_validator
 
 from sigra import sources
+from sigra.errors import ConfigurationError
+
+_log = logging.getLogger("sigra.settings")
 
 MINIMUM_KEY_LENGTH = 32
 """Characters of a secret key: 128 bits of security even from hexadecimal digits (NIST SP 800-107, section 5.3.4)."""
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_ORIGIN = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?/?",
+    re.ASCII,
+)
+
+_PLAIN_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+", re.ASCII)
 
 _LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 
@@ -30,6 +44,11 @@ def is_loopback(host: str) -> bool:
     except ValueError:
         return False
     return any(address in network for network in _LOOPBACK)
+
+
+def _canonical_host(host: str) -> str:
+    """The host as browsers write it in `Origin`: an IPv6 address in its shortest form (RFC 5952)."""
+    return f"[{ipaddress.IPv6Address(host.strip('[]')).compressed}]" if host.startswith("[") else host
 
 
 class PasswordSettings(BaseModel):
@@ -103,8 +122,22 @@ class Settings(BaseModel):
     reauthentication: ReauthenticationSettings = ReauthenticationSettings()
 
     def __init__(self, /, **values: Any) -> None:
-        with sources.explained(type(self)):
-            super().__init__(**sources.decode(type(self), values))
+        unread: list[sources.Option] = []
+        decoded = sources.decode(type(self), values, unread)
+        doubtful = [((name,), value) for name, value in decoded.items() if not self._may_be_section(name, value)]
+        with sources.explained(type(self), unread=unread, doubtful=doubtful):
+            super().__init__(**decoded)
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Without sections that no model has read yet: what is secret in them is not known."""
+        return [(name, value) for name, value in super().__repr_args__() if name in type(self).model_fields]
+
+    @classmethod
+    def _may_be_section(cls, name: str, value: Any) -> bool:
+        """Whether an option is the core's or may be a plugin's, as a table or as text of one."""
+        if isinstance(value, str):
+            return name in cls.model_fields or value.lstrip().startswith("{")
+        return name in cls.model_fields or isinstance(value, Mapping | BaseModel)
 
     @property
     def https(self) -> bool:
@@ -135,47 +168,51 @@ class Settings(BaseModel):
     def _own_origin(cls, text: str) -> str:
         if not text:
             raise ValueError("it is not set; set it to where the application is reached, as in https://example.com")
-        url = urlsplit(text)
-        host = url.hostname or ""
-        if url.scheme not in ("http", "https") or not host:
-            raise ValueError("it is not a URL; write it as in https://example.com")
-        if url.path not in ("", "/") or url.query or url.fragment or "@" in url.netloc or "\\" in text:
-            raise ValueError("it has more than scheme, host and port; leave out the rest")
-        if url.scheme == "http" and not is_loopback(host):
+        found = _ORIGIN.fullmatch(text.lower()) if text.isascii() else None
+        if found is None or int(found["port"] or 1) not in range(1, 65_536):
+            raise ValueError(
+                "it must be scheme, host (in its ASCII form) and perhaps a port alone; write it as in https://example.com"
+            )
+        scheme, host = found["scheme"], _canonical_host(found["host"])
+        if scheme == "http" and not is_loopback(host):
             raise ValueError("http is for localhost only; use https")
-        return f"{url.scheme}://{url.netloc.lower()}"
+        port = int(found["port"] or _DEFAULT_PORTS[scheme])
+        return f"{scheme}://{host}" if port == _DEFAULT_PORTS[scheme] else f"{scheme}://{host}:{port}"
 
     @field_validator("mount_path")
     @classmethod
     def _plain_path(cls, path: str) -> str:
         path = path.rstrip("/")
-        if not path.startswith("/") or "//" in path or set(path) & set("?#{}\\%") or not path.isascii():
+        if not _PLAIN_PATH.fullmatch(path):
             raise ValueError("it must be a plain path below the root, as in /auth")
         return path
 
     @field_validator("skip_paths")
     @classmethod
     def _rooted(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
-        if any(not path.startswith("/") for path in paths):
-            raise ValueError("every path starts with a slash, as in /static")
+        if any(not path.startswith("/") or set(path) & set("?#*%") for path in paths):
+            raise ValueError("every path starts with a slash and is written as it is, without pattern, as in /static")
         return tuple(path.rstrip("/") for path in paths)
 
     @field_validator("home")
     @classmethod
     def _own_path(cls, path: str) -> str:
-        if not path.startswith("/") or path.startswith(("//", "/\\")):
+        if not path.startswith("/") or path.startswith("//") or "\\" in path or " " in path or not path.isprintable():
             raise ValueError("it must be a path of the application, as in /")
         return path
 
     @model_validator(mode="after")
     def _together(self) -> Self:
+        wrong = []
         if self.development and not is_loopback(urlsplit(self.base_url).hostname or ""):
-            raise ValueError(
-                "SIGRA_DEVELOPMENT is on but SIGRA_BASE_URL is not on localhost; switch development off there"
-            )
+            wrong.append("SIGRA_DEVELOPMENT is on but SIGRA_BASE_URL is not on localhost; switch development off there")
         for path in self.skip_paths:
             if covers(path, self.mount_path):
-                raise ValueError(f"SIGRA_SKIP_PATHS has {path or '/'}, which covers the mount path; leave it out")
+                wrong.append(f"SIGRA_SKIP_PATHS has {path or '/'}, which covers the mount path; leave it out")
+            elif covers(self.mount_path, path):
+                wrong.append(f"SIGRA_SKIP_PATHS has {path}, which is below the mount path; leave it out")
+        if wrong:
+            raise ValueError(". ".join(wrong))
         return self
 
 
@@ -190,21 +227,41 @@ class CompleteSettings(Settings):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def complete(settings: Settings, sections: Mapping[str, type[BaseModel]]) -> Settings:
+def complete(settings: Settings, sections: Mapping[str, type[BaseModel]], inactive: Collection[str] = ()) -> Settings:
     """The settings with every plugin's section checked by its model.
 
     Args:
+        settings: As read without knowing the plugins.
         sections: The models, by plugin name.
+        inactive: Names of plugins that are installed but not switched on: their sections are left out with a warning.
 
     Raises:
         ConfigurationError: A section or option that nothing reads, with the nearest name, or a wrong value.
     """
+    for name in sections:
+        if hasattr(CompleteSettings, name) or name in CompleteSettings.model_fields:
+            raise ConfigurationError(
+                f"Two bring the settings section {name}: the core and plugin {name}. Rename the plugin, "
+                f"or switch it off with -{name} in SIGRA_PLUGINS."
+            )
     fields: dict[str, Any] = {
         name: (model, Field(default_factory=_section_default(name, model))) for name, model in sections.items()
     }
     model = create_model("Settings", __base__=CompleteSettings, **fields)
-    given = {name: getattr(settings, name) for name in settings.model_fields_set | set(settings.model_extra or ())}
-    return model(**given)
+    return model(**_without_inactive(settings, inactive))
+
+
+def _without_inactive(settings: Settings, inactive: Collection[str]) -> dict[str, Any]:
+    extra = dict(settings.model_extra or {})
+    for name in sorted(extra.keys() & set(inactive)):
+        del extra[name]
+        _log.warning(
+            "%s is set, but the plugin %s is not active: add it to SIGRA_PLUGINS, or remove its settings.",
+            sources.option_name(name),
+            name,
+        )
+    own = settings.model_fields_set & type(settings).model_fields.keys()
+    return {**{name: getattr(settings, name) for name in own}, **extra}
 
 
 def _section_default(name: str, model: type[BaseModel]) -> Any:

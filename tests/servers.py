@@ -1,7 +1,7 @@
 """Throw-away PostgreSQL and MariaDB servers on free loopback ports, for as long as the one who asked for them lives.
 
-`python tests/servers.py postgresql mariadb` prints one JSON line of URLs when all are ready and serves until its standard
-input ends. A pipe ends however its holder dies, so nothing is left running, not even after SIGKILL.
+`python tests/servers.py postgresql mariadb` prints one JSON line of URLs when all are ready and serves until its
+standard input ends. A pipe ends however its holder dies, so nothing is left running, not even after SIGKILL.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def running(names: Sequence[str]) -> Iterator[dict[str, str]]:
     command = [sys.executable, __file__, *names]
     # A session of its own: Ctrl-C reaches the tests, which end the pipe, and not the servers in the middle of a test.
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as keeper:
-        assert keeper.stdin is not None and keeper.stdout is not None
+        assert keeper.stdin is not None
+        assert keeper.stdout is not None
         answer = keeper.stdout.readline()
         if not answer:
             raise ServerFailed("the test servers did not start, see above")
@@ -205,7 +206,7 @@ def mariadb() -> Iterator[str]:
 
 
 def is_greeting(port: int) -> bool:
-    """Tell whether the server speaks: the port is open before the first statements have run, the greeting comes after."""
+    """Tell whether the server speaks: its port is open before its first statements have run, its greeting is not."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=0.2) as connection:
             return len(connection.recv(1)) == 1

@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 OLDEST = (3, 11)
 ABSENT = 3
 STAMP = ".stamp"
+LEADING_ASTRAY = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+"""What a caller may have set for installations and environments of their own."""
 SOURCES = ("requirements.lock", "pyproject.toml", "plugins-contrib/*/pyproject.toml")
 
 
@@ -94,8 +96,8 @@ def install(environment: Path) -> None:
 def find_pip(environment: Path) -> list[str]:
     """Return a command for a pip that can fill the environment.
 
-    pip runs under the Python that it fills, so an old one breaks on a newer Python. The lock holds a pip that knows all of
-    them: the environment to work in is filled first, by whatever pip there is, and fills the others.
+    pip runs under the Python that it fills, so an old one breaks on a newer Python. The lock holds a pip that knows
+    all of them: the environment to work in is filled first, by whatever pip there is, and fills the others.
     """
     worker = ROOT / ".venv"
     if environment != worker and (worker / STAMP).exists():
@@ -109,8 +111,7 @@ def find_pip(environment: Path) -> list[str]:
 
 
 def run(command: list[str]) -> None:
-    # What is set for the caller's own installations (a target folder, --user) must not lead ours astray.
-    environment = {key: value for key, value in os.environ.items() if key not in ("PIP_USER", "PIP_TARGET", "PIP_PREFIX")}
+    environment = {key: value for key, value in os.environ.items() if key not in LEADING_ASTRAY}
     try:
         subprocess.run(command, cwd=ROOT, env=environment, check=True)
     except subprocess.CalledProcessError as error:

@@ -1,17 +1,17 @@
 """Install the programs that the tests drive (database servers, a browser) where Debian's package tool is at hand.
 
-`python3 tools/programs.py sqlite,postgresql,mariadb` looks for what those databases and the browser need. What is missing is
-installed as root; without root nothing is done, the command to run is printed and the status is 1.
+`python3 tools/programs.py sqlite,postgresql,mariadb` looks for what those databases and the browser need. What is
+missing is installed as root; without root nothing is done, the command to run is printed and the status is 1.
 """
 
 from __future__ import annotations
 
-import glob
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 PROGRAMS = {
     # package: the programs that must be found
@@ -51,7 +51,7 @@ def missing_packages(databases: Sequence[str]) -> list[str]:
 
 def is_installed(program: str) -> bool:
     """Look where Debian puts servers, too: /usr/sbin, and a folder for each version of PostgreSQL."""
-    folders = [os.environ.get("PATH", os.defpath), "/usr/sbin", *glob.glob("/usr/lib/postgresql/*/bin")]
+    folders = [os.environ.get("PATH", os.defpath), "/usr/sbin", *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
     return shutil.which(program, path=os.pathsep.join(folders)) is not None
 
 

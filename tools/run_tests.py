@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ("3.11", "3.12", "3.13")
-QUICK = ("--databases=sqlite", "--ignore=tests/journeys", "--ignore=tests/mutants")
+QUICK = ("--databases=sqlite", "--ignore=tests/journeys")
 DATABASES = ("sqlite", "postgresql", "mariadb")
 ABSENT = 3
 

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import import_module
-from types import MappingProxyType
 from typing import Any
 
 import click
 
+from sigra.cli.awaiting import awaiting
 from sigra.cli.host import Host
+from sigra.cli.overview import COMMANDS
 from sigra.errors import ConfigurationError, SigraError, Unavailable, ValidationFailed
-
-COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "db": ("sigra.cli.database:db", "Upgrade and check the database."),
-        "demo": ("sigra.cli.demo:demo", "Serve a small application to try Sigra with."),
-        "hooks": ("sigra.cli.inventory:hooks", "List the hooks and which plugins are asked, in order."),
-        "keys": ("sigra.cli.keys:keys", "Make secret keys."),
-        "plugins": ("sigra.cli.inventory:plugins", "List the installed plugins."),
-        "routes": ("sigra.cli.inventory:routes", "List the routes below the mount path."),
-        "users": ("sigra.cli.users:users", "List, disable and enable accounts."),
-    }
-)
-"""Where each command of the core is, and what the overview says of it: neither needs an import."""
 
 OVERVIEW = """Work on the accounts, the database and the plugins of an application.
 
@@ -57,11 +44,12 @@ class Shell(click.Group):
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        home, _ = COMMANDS.get(cmd_name, ("", ""))
+        if not home:
             return self._of_plugins(ctx, cmd_name)
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        module, _, attribute = home.partition(":")
         command: click.Command = getattr(import_module(module), attribute)
-        return command
+        return awaiting(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -71,8 +59,10 @@ class Shell(click.Group):
         from sigra.cli.growth import grown
 
         try:
-            return grown(ctx.ensure_object(Host)).get_command(ctx, name)
+            return awaiting(grown(ctx.ensure_object(Host))).commands.get(name)
         except ConfigurationError as error:
+            if name in COMMANDS:
+                raise
             raise click.UsageError(
                 f"No such command {name!r}, unless a plugin brings it, but the configuration is wrong. {error}"
             ) from error

@@ -120,7 +120,7 @@ class Hasher:
             return await self._pool.run(work)
         except (HashingError, VerificationError) as error:
             # Argon2 could not get its memory.
-            raise Unavailable() from error
+            raise Unavailable from error
 
     def _verify(self, hash: str | None, text: str) -> bool:
         secret = password_bytes(text)

@@ -47,12 +47,12 @@ class Pool:
             Unavailable: Every place is taken, or no thread can be started.
         """
         if not self._places.acquire(blocking=False):
-            raise Unavailable()
+            raise Unavailable
         try:
             future = self._submit(work)
         except RuntimeError as error:
             self._places.release()
-            raise Unavailable() from error
+            raise Unavailable from error
         future.add_done_callback(lambda _: self._places.release())
         return await asyncio.wrap_future(future)
 

@@ -12,8 +12,10 @@ from sqlalchemy import Connection, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from sigra.db.dialects import PATIENCE, WRITING
+from sigra.db.reader import Reader
 from sigra.db.urls import dialect_for
 from sigra.errors import Unavailable
 
@@ -28,7 +30,10 @@ TIME_LIMIT = 10.0
 
 
 class Repeat(Unavailable):
-    """Raised when the database asks for the transaction to be run again; of our tree, so that no hook hides it."""
+    """Raised where the driver's error is met when the database asks for the transaction to be run again.
+
+    Being of Sigra's tree, it passes through the hooks of plugins as it is, and is 503 when nothing helps.
+    """
 
 
 class Database:
@@ -53,17 +58,9 @@ class Database:
         self.dialect = dialect_for(url)
         self._random = random
         self._time_limit = time_limit
-        self._engine = create_async_engine(
-            self.dialect.url,
-            # Addresses and digests do not belong into error reports.
-            hide_parameters=True,
-            pool_timeout=PATIENCE,
-            **self.dialect.options,
-        )
-        self.dialect.prepare(self._engine)
-        event.listen(self._engine.sync_engine, "handle_error", self._explain)
-        event.listen(self._engine.sync_engine, "before_execute", _refuse_stray_writes)
+        self._engine = self._opened(pool_timeout=PATIENCE)
         self._writer = self._engine.execution_options(**{WRITING: True})
+        self.reader = Reader(self._opened(poolclass=NullPool).execution_options(isolation_level="AUTOCOMMIT"))
         self._later: dict[AsyncConnection, list[Callable[[], object]]] = {}
 
     async def transaction(self, fn: Callable[[AsyncConnection], Awaitable[T]]) -> T:
@@ -99,9 +96,31 @@ class Database:
             raise LookupError("after_commit needs the connection that transaction() gave, while it runs")
         self._later[tx].append(callback)
 
+    @asynccontextmanager
+    async def migrating(self) -> AsyncIterator[AsyncConnection]:
+        """A writing transaction on a connection of its own, as long as it takes; no other process migrates beside.
+
+        Raises:
+            Unavailable: The database cannot be reached, or another process does not end migrating.
+        """
+        engine = self._opened(migrating=True, poolclass=NullPool, execution_options={WRITING: True})
+        async with self.dialect.writing(), self._checked_out(engine) as tx, tx.begin():
+            await self.dialect.before_migration(tx)
+            yield tx
+            await self.dialect.after_migration(tx)
+
     async def aclose(self) -> None:
         """Close every connection; a later use opens new ones."""
+        await self.reader.aclose()
         await self._engine.dispose()
+
+    def _opened(self, *, migrating: bool = False, **options: Any) -> AsyncEngine:
+        # Addresses and digests do not belong into error reports.
+        engine = create_async_engine(self.dialect.url, hide_parameters=True, **self.dialect.options, **options)
+        self.dialect.prepare(engine, migrating=migrating)
+        event.listen(engine.sync_engine, "handle_error", self._explain)
+        event.listen(engine.sync_engine, "before_execute", _refuse_stray_writes)
+        return engine
 
     async def _once(self, fn: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         callbacks: list[Callable[[], object]] = []

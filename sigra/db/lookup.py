@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -13,12 +12,8 @@ from sqlalchemy import Column, ColumnElement, Table, bindparam, select
 from sigra.db.engine import Database
 from sigra.db.schema import USERS, user_column
 from sigra.db.users import UserReader
-from sigra.errors import ConfigurationError, Unavailable
+from sigra.errors import ConfigurationError
 from sigra.models import User
-
-TIME_LIMIT = 5.0
-"""Seconds that a look-up may take; later it is 503 for whoever asked."""
-
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -49,6 +44,7 @@ class Lookup:
     def __init__(self, table: Table, hash_column: Column[bytes], *conditions: ColumnElement[bool]) -> None:
         users = _users(table)
         self._names = tuple(column.name for column in table.columns)
+        self._key = self._names.index(hash_column.name)
         self._reader = UserReader(users)
         self._statement = (
             select(*table.columns, *self._reader.columns)
@@ -64,13 +60,7 @@ class Lookup:
         """
         if not digests:
             return None
-        try:
-            async with asyncio.timeout(TIME_LIMIT) as limit, db.connect() as tx:
-                values = (await tx.execute(self._statement, {"digests": list(digests)})).first()
-        except TimeoutError as error:
-            if not limit.expired():
-                raise
-            raise Unavailable from error
+        values = await db.reader.find(self._statement, self._key, digests)
         return None if values is None else self._found(values)
 
     def _found(self, values: Sequence[Any]) -> Found:

@@ -62,7 +62,7 @@ async def upgrade(db: Database, lineages: Sequence[Lineage]) -> None:
     Raises:
         Unavailable: Another process migrates, or the database cannot be reached.
     """
-    async with db.dialect.migrating() as tx:
+    async with db.migrating() as tx:
         for lineage in lineages:
             await tx.run_sync(_upgrade, lineage)
 
@@ -91,8 +91,9 @@ async def check(db: Database, tables: Iterable[Table]) -> list[str]:
 def _upgrade(connection: Connection, lineage: Lineage) -> None:
     scripts = lineage.scripts()
 
-    def revisions(current: Any, context: MigrationContext) -> Any:
-        return scripts._upgrade_revs("heads", current)
+    def revisions(current: Any, _: MigrationContext) -> Any:
+        # What Alembic's own command does; its public door wants an alembic.ini and an env.py in every distribution.
+        return scripts._upgrade_revs("heads", current)  # noqa: SLF001
 
     with EnvironmentContext(Config(), scripts, fn=revisions, destination_rev="heads") as environment:
         environment.configure(connection=connection, version_table=lineage.version_table)
@@ -107,7 +108,7 @@ def _current(connection: Connection, lineage: Lineage) -> str | None:
 def _differences(connection: Connection, tables: Mapping[str, Table]) -> list[str]:
     own = own_names()
 
-    def is_ours(item: SchemaItem, name: str | None, kind: str, reflected: bool, other: SchemaItem | None) -> bool:
+    def is_ours(item: SchemaItem, name: str | None, kind: str, *_: object) -> bool:
         if kind == "table":
             return name in tables
         table = getattr(item, "table", None)

@@ -54,11 +54,7 @@ class PendingSignIns:
         return token, now + lifetime
 
     async def find(self, tx: AsyncConnection, token: str, tries: int) -> Login | None:
-        """What waits behind a token; None when it is unknown, spent, expired, out of tries or overtaken.
-
-        Args:
-            tries: The proofs that may be tried.
-        """
+        """What waits behind a token; None when it is unknown, spent, expired, overtaken or tried out."""
         table = self._table
         statement = select(table.c.id, table.c.user_id, table.c.security_version, table.c.login).where(
             table.c.token_digest.in_(self._keys.digests(PURPOSE, token)),

@@ -27,7 +27,7 @@ class UserColumns:
 
     __tablename__ = USERS
 
-    id: Mapped[uuid.UUID] = mapped_column(Id(), primary_key=True)
+    id: Mapped[uuid.UUID] = mapped_column(Id, primary_key=True)
     email: Mapped[str | None] = mapped_column(String(MAXIMUM_LENGTH))
     """As typed; mail goes there."""
     email_canonical: Mapped[str | None] = mapped_column(ExactText(MAXIMUM_LENGTH), unique=True)
@@ -107,12 +107,13 @@ def user_ref(
     Args:
         name: The column's name.
         primary_key: One row a user.
+        nullable: The row may point at nobody.
         index: Leave it on: a cascade, and `revoke_credentials`, look rows up by user.
     """
     target = ForeignKey(f"{USERS}.id", ondelete="CASCADE")
     if primary_key:
-        return Column(name, Id(), target, primary_key=True)
-    return Column(name, Id(), target, nullable=nullable, index=index)
+        return Column(name, Id, target, primary_key=True)
+    return Column(name, Id, target, nullable=nullable, index=index)
 
 
 def user_column(table: Table) -> Column[Any]:
@@ -160,8 +161,8 @@ def _pending_sign_ins(metadata: MetaData) -> Table:
     return Table(
         "sigra_pending_sign_ins",
         metadata,
-        Column("id", Id(), primary_key=True),
-        Column("token_digest", Digest(), nullable=False, unique=True),
+        Column("id", Id, primary_key=True),
+        Column("token_digest", Digest, nullable=False, unique=True),
         user_ref(),
         Column("security_version", Integer, nullable=False),
         Column("login", JSONText, nullable=False),
@@ -175,9 +176,9 @@ def _tokens(metadata: MetaData) -> Table:
     return Table(
         "sigra_tokens",
         metadata,
-        Column("id", Id(), primary_key=True),
+        Column("id", Id, primary_key=True),
         Column("purpose", ExactText(64), nullable=False),
-        Column("digest", Digest(), nullable=False, unique=True),
+        Column("digest", Digest, nullable=False, unique=True),
         user_ref(nullable=True),
         Column("payload", JSONText, nullable=False),
         Column("created_at", UTCDateTime, nullable=False),

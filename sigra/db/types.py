@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,7 +34,7 @@ class UTCDateTime(TypeDecorator[datetime]):
         utc = value.astimezone(UTC)
         return utc if dialect.name == "postgresql" else utc.replace(tzinfo=None)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, _: Dialect) -> datetime | None:
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -45,24 +46,44 @@ class JSONText(TypeDecorator[dict[str, Any]]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: dict[str, Any] | None, dialect: Dialect) -> str | None:
+    def process_bind_param(self, value: dict[str, Any] | None, _: Dialect) -> str | None:
         return None if value is None else json.dumps(value, separators=(",", ":"))
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> dict[str, Any] | None:
+    def process_result_value(self, value: str | None, _: Dialect) -> dict[str, Any] | None:
         return None if value is None else json.loads(value)
 
 
-def Id() -> TypeEngine[Any]:
+class Id(TypeDecorator[uuid.UUID]):
     """A UUID; text on MariaDB too, so that `mysql:` and `mariadb:` URLs see one schema."""
-    return Uuid().with_variant(Uuid(native_uuid=False), *MYSQL)
+
+    impl = Uuid
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Uuid(native_uuid=dialect.name not in MYSQL))
 
 
-def Digest() -> TypeEngine[bytes]:
+class Digest(TypeDecorator[bytes]):
     """The 32 bytes that a secret is stored as; of fixed length on MySQL, which cannot index a BLOB as a whole."""
-    return LargeBinary(32).with_variant(mysql.BINARY(32), *MYSQL)
+
+    impl = LargeBinary(32)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(mysql.BINARY(32) if dialect.name in MYSQL else LargeBinary(32))
 
 
-def ExactText(length: int) -> TypeEngine[str]:
+class ExactText(TypeDecorator[str]):
     """Text that is compared code point by code point, whatever the database's collation."""
-    exact = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
-    return String(length).with_variant(exact, *MYSQL)
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self.length = length
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name not in MYSQL:
+            return dialect.type_descriptor(String(self.length))
+        return dialect.type_descriptor(mysql.VARCHAR(self.length, charset="utf8mb4", collation="utf8mb4_bin"))

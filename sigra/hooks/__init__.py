@@ -4,8 +4,9 @@ Knows no plugin, as no plugin knows this room.
 """
 
 from sigra.hooks.calls import Calls
-from sigra.hooks.conflicts import check_declarations, check_routes, check_tables, in_order_of_need
+from sigra.hooks.conflicts import check_declarations, claim_routes, claim_tables, declared, in_order_of_need
 from sigra.hooks.discovery import Active, Installed, activate, installed, section_model, select
+from sigra.hooks.lineages import lineages
 
 __all__ = [
     "Active",
@@ -13,10 +14,12 @@ __all__ = [
     "Installed",
     "activate",
     "check_declarations",
-    "check_routes",
-    "check_tables",
+    "claim_routes",
+    "claim_tables",
+    "declared",
     "in_order_of_need",
     "installed",
+    "lineages",
     "section_model",
     "select",
 ]

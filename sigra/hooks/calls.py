@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -50,9 +50,7 @@ class Calls:
         self, specs: Sequence[ModuleType], plugins: Sequence[Active], trace: Callable[[str], None] | None = None
     ) -> None:
         manager = pluggy.PluginManager(PROJECT)
-        for module in specs:
-            manager.add_hookspecs(module)
-        names = {hook.name for module in specs for hook in _specs(manager, module)}
+        names = {name for module in specs for name in _declare(manager, module)}
         # Registered in reverse and walked in reverse, so that list order, tryfirst and trylast mean what they say.
         for active in reversed(plugins):
             _check(manager, names, active)
@@ -67,15 +65,20 @@ class Calls:
     def collect(
         self, auth: Auth, spec: Callable[Concatenate[Auth, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> list[tuple[str, R]]:
-        """Ask every plugin, at build: the answers with the plugins' names.
+        """Ask every plugin, at build: the answers that are not None, with the plugins' names.
 
         Raises:
             ConfigurationError: A plugin fails; names it.
         """
-        answers = []
+        return list(self.collecting(auth, spec, *args, **kwargs))
+
+    def collecting(
+        self, auth: Auth, spec: Callable[Concatenate[Auth, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> Iterator[tuple[str, R]]:
+        """`collect`, so that each answer can be looked at before the next plugin is asked."""
         for one, given in self._calls(auth, spec, args, kwargs):
             try:
-                answers.append((one.plugin, one.function(**given)))
+                answer: R | None = one.function(**given)
             except SigraError:
                 raise
             except Exception as error:  # whatever a stranger raises, the start ends with the plugin's name
@@ -83,7 +86,9 @@ class Calls:
                     f"Plugin {one.plugin} failed in {spec.__name__} ({type(error).__name__}: {error}): "
                     f"mend it, or switch it off with -{one.plugin} in SIGRA_PLUGINS."
                 ) from error
-        return answers
+            self._tell_trace(spec.__name__, one, answer)
+            if answer is not None:
+                yield one.plugin, answer
 
     async def answers(
         self, auth: Auth, spec: Callable[Concatenate[Auth, P], Awaitable[R | None]], *args: P.args, **kwargs: P.kwargs
@@ -105,6 +110,8 @@ class Calls:
         self, auth: Auth, spec: Callable[Concatenate[Auth, P], Awaitable[R | None]], *args: P.args, **kwargs: P.kwargs
     ) -> list[R]:
         """`answers` without the names."""
+        if not self._implementations[spec.__name__]:
+            return []
         return [answer for _, answer in await self.answers(auth, spec, *args, **kwargs)]
 
     async def first(
@@ -144,6 +151,8 @@ class Calls:
         for one, given in self._calls(auth, spec, args, kwargs):
             try:
                 answer = await self._ask(spec.__name__, one, given)
+            except HookFailed:
+                continue  # reported where it was caught
             except SigraError as error:
                 _log.error("plugin %s raised %s in %s", one.plugin, type(error).__name__, spec.__name__)
                 continue
@@ -153,38 +162,40 @@ class Calls:
 
     def _calls(
         self, auth: Auth, spec: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> Iterator[tuple[_Implementation, dict[str, Any]]]:
+    ) -> Sequence[tuple[_Implementation, dict[str, Any]]]:
         implementations = self._implementations[spec.__name__]
         if not implementations:
-            return
-        given = {"auth": auth, **kwargs}
-        if args:
-            given |= dict(zip(list(inspect.signature(spec).parameters)[1:], args, strict=False))
-        for one in implementations:
-            yield one, {name: given[name] for name in one.argnames}
+            return ()
+        given = inspect.signature(spec).bind(auth, *args, **kwargs).arguments if args else {"auth": auth, **kwargs}
+        return [(one, {name: given[name] for name in one.argnames}) for one in implementations]
 
     async def _ask(self, hook: str, one: _Implementation, given: Mapping[str, Any]) -> Any:
         try:
             answer = await one.function(**given)
-        except SigraError as error:
-            self._tell_trace(hook, one, f"raised {type(error).__name__}")
-            raise
         except Exception as error:
-            self._tell_trace(hook, one, f"failed with {type(error).__name__}")
+            self._tell_trace(hook, one, error)
+            # A configuration error ends the process when nobody catches it: no request may do that.
+            if isinstance(error, SigraError) and not isinstance(error, ConfigurationError):
+                raise
             _log.exception("plugin %s failed in %s", one.plugin, hook)
             raise HookFailed from error
-        self._tell_trace(hook, one, "nothing" if answer is None else f"a {type(answer).__name__}")
+        self._tell_trace(hook, one, answer)
         return answer
 
-    def _tell_trace(self, hook: str, one: _Implementation, answer: str) -> None:
+    def _tell_trace(self, hook: str, one: _Implementation, answer: object) -> None:
         if self._trace is not None:
-            self._trace(f"sigra: {hook} asked {one.plugin}: {answer}")
+            said = "nothing" if answer is None else f"a {type(answer).__name__}"
+            self._trace(f"sigra: {hook} asked {one.plugin}: {said}")
 
 
-def _specs(manager: pluggy.PluginManager, module: ModuleType) -> Iterable[pluggy.HookCaller]:
-    return [
-        getattr(manager.hook, name) for name in dir(module) if manager.parse_hookspec_opts(module, name) is not None
-    ]
+def _declare(manager: pluggy.PluginManager, module: ModuleType) -> list[str]:
+    try:
+        manager.add_hookspecs(module)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"The hooks of {module.__name__} cannot be declared ({error}): give each a name of its own."
+        ) from error
+    return [name for name in dir(module) if manager.parse_hookspec_opts(module, name) is not None]
 
 
 def _resolve(hook: pluggy.HookCaller) -> tuple[_Implementation, ...]:
@@ -200,7 +211,7 @@ def _check(manager: pluggy.PluginManager, names: set[str], active: Active) -> No
             f"Plugin {active.where} is written for hook ABI {getattr(plugin, 'api', None)!r}, this Sigra has {API}: "
             f"set `api = {API}` or install a version that fits."
         )
-    for name in dir(type(plugin)):
+    for name in dir(plugin):
         _check_method(manager, names, active, name)
 
 
@@ -224,6 +235,8 @@ def _check_method(manager: pluggy.PluginManager, names: set[str], active: Active
 
 def _check_signature(manager: pluggy.PluginManager, active: Active, hook: str, function: Callable[..., Any]) -> None:
     spec = getattr(manager.hook, hook).spec
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigurationError(f"Plugin {active.where} yields in {hook}: return the answer.")
     if inspect.iscoroutinefunction(function) != inspect.iscoroutinefunction(spec.function):
         colour = "async def" if inspect.iscoroutinefunction(spec.function) else "def"
         raise ConfigurationError(f"Plugin {active.where} has the wrong colour in {hook}: write it as `{colour}`.")

@@ -2,64 +2,69 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Table
-from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from sqlalchemy import MetaData, Table
+from sqlalchemy.exc import InvalidRequestError
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from sigra import errors, events
-from sigra.errors import ConfigurationError
+from sigra.errors import ConfigurationError, SigraError
 from sigra.hooks.discovery import Active
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _CORE = "the core"
 
 
-def check_declarations(plugins: Sequence[Active], core_options: Iterable[str], core_cookies: Iterable[str]) -> None:
-    """Names, needs, sections, events, error codes, carriers and cookies.
+def check_declarations(plugins: Sequence[Active], core_cookies: Iterable[str]) -> None:
+    """What plugins say of themselves: needs, events, error codes, carriers and cookies.
 
     Args:
-        core_options: The names of the core's own settings.
+        plugins: All that are active.
         core_cookies: The names of the core's own cookies.
 
     Raises:
         ConfigurationError: Names the plugins and the cure.
     """
-    for active in plugins:
-        if not _NAME.fullmatch(active.name):
-            raise ConfigurationError(f"Plugin {active.where} has an unfit name: use lower case letters, digits and _.")
     _check_needs(plugins)
-    _unique("settings section", plugins, _sections, dict.fromkeys(core_options, _CORE))
-    _unique("event", plugins, lambda plugin: _names_of(plugin, "events", "name"), _own(events, events.Event, "name"))
-    _unique(
-        "error code",
-        plugins,
-        lambda plugin: _names_of(plugin, "errors", "code"),
-        _own(errors, errors.SigraError, "code"),
-    )
-    _unique("carrier", plugins, lambda plugin: getattr(plugin, "carriers", ()), {})
-    _unique("cookie", plugins, lambda plugin: getattr(plugin, "cookies", ()), dict.fromkeys(core_cookies, _CORE))
+    _unique("event", plugins, lambda active: _names(active, "events", "name"), _own(events, events.Event, "name"))
+    _unique("error code", plugins, lambda active: _names(active, "errors", "code"), _own(errors, SigraError, "code"))
+    _unique("carrier", plugins, lambda active: declared(active, "carriers"), {})
+    _unique("cookie", plugins, lambda active: declared(active, "cookies"), dict.fromkeys(core_cookies, _CORE))
+
+
+def declared(active: Active, attribute: str) -> tuple[Any, ...]:
+    """What a plugin says of itself in one of its optional attributes; empty when it says nothing.
+
+    Raises:
+        ConfigurationError: It is no tuple, as `("a")` is none.
+    """
+    value = getattr(active.plugin, attribute, ())
+    if not isinstance(value, tuple | list):
+        raise ConfigurationError(f"Plugin {active.where} has a {attribute} that is no tuple: write it as (…,).")
+    return tuple(value)
 
 
 def _check_needs(plugins: Sequence[Active]) -> None:
     names = {active.name for active in plugins}
     for active in plugins:
-        for needed in getattr(active.plugin, "requires", ()):
+        for needed in declared(active, "requires"):
             if needed not in names:
                 raise ConfigurationError(
                     f"Plugin {active.where} requires {needed}, which is not active: "
                     f"add {needed} to SIGRA_PLUGINS or switch {active.name} off."
                 )
+    in_order_of_need(plugins)
 
 
-def _sections(plugin: Any) -> Iterable[str]:
-    return (plugin.name,) if hasattr(plugin, "Settings") else ()
-
-
-def _names_of(plugin: Any, attribute: str, name: str) -> Iterable[str]:
-    return [getattr(cls, name) for cls in getattr(plugin, attribute, ())]
+def _names(active: Active, attribute: str, name: str) -> list[str]:
+    names = []
+    for cls in declared(active, attribute):
+        text = getattr(cls, name, None)
+        if not isinstance(text, str):
+            raise ConfigurationError(f"Plugin {active.where} has {cls!r} in {attribute}: give it a `{name}`.")
+        names.append(text)
+    return names
 
 
 def _own(module: Any, root: type[Any], name: str) -> dict[str, str]:
@@ -69,10 +74,10 @@ def _own(module: Any, root: type[Any], name: str) -> dict[str, str]:
 
 
 def _unique(
-    what: str, plugins: Sequence[Active], brings: Callable[[Any], Iterable[str]], taken: dict[str, str]
+    what: str, plugins: Sequence[Active], brings: Callable[[Active], Iterable[str]], taken: dict[str, str]
 ) -> None:
     for active in plugins:
-        for text in brings(active.plugin):
+        for text in brings(active):
             if text in taken:
                 raise ConfigurationError(
                     f"Two bring the {what} {text}: {taken[text]} and plugin {active.where}. "
@@ -94,7 +99,7 @@ def in_order_of_need(plugins: Sequence[Active]) -> list[Active]:
         if active.name in below:
             circle = " → ".join((*below[below.index(active.name) :], active.name))
             raise ConfigurationError(f"Plugins require each other in a circle: {circle}. Switch one of them off.")
-        for needed in getattr(active.plugin, "requires", ()):
+        for needed in declared(active, "requires"):
             place(by_name[needed], (*below, active.name))
         ordered.setdefault(active.name, active)
 
@@ -103,44 +108,99 @@ def in_order_of_need(plugins: Sequence[Active]) -> list[Active]:
     return list(ordered.values())
 
 
-def check_tables(tables: Sequence[tuple[str, Sequence[Table]]], core: Iterable[str]) -> None:
-    """Every plugin's tables are its own and named after it.
+def claim_tables(
+    answers: Iterable[tuple[str, Sequence[Table]]], metadata: MetaData, core: Iterable[str]
+) -> dict[str, tuple[Table, ...]]:
+    """Every plugin's tables, which are its own and named after it.
+
+    Args:
+        answers: Asked for one by one, so that what each plugin made on `metadata` is known before the next is asked.
+        metadata: Where the tables are made.
+        core: The names of the core's own tables.
 
     Raises:
         ConfigurationError: Names the plugins and the cure.
     """
     taken = dict.fromkeys(core, _CORE)
-    for plugin, its in tables:
-        for table in its:
-            prefix = f"sigra_{plugin}"
-            if not table.name.startswith(prefix):
-                raise ConfigurationError(f"Plugin {plugin} brings the table {table.name}: name it {prefix}….")
-            if table.name in taken:
-                raise ConfigurationError(
-                    f"Two bring the table {table.name}: {taken[table.name]} and plugin {plugin}. Switch one of them off."
-                )
-            taken[table.name] = f"plugin {plugin}"
+    claimed: dict[str, tuple[Table, ...]] = {}
+    before = set(metadata.tables)
+    try:
+        for plugin, its in answers:
+            claimed[plugin] = tuple(its)
+            _check_tables(plugin, claimed[plugin], taken, set(metadata.tables) - before)
+            before = set(metadata.tables)
+    except ConfigurationError as error:
+        raise _naming_owner(error, taken) from error
+    return claimed
 
 
-def check_routes(routes: Mapping[str, Sequence[BaseRoute]], overlap: Callable[[BaseRoute, BaseRoute], bool]) -> None:
-    """No request can be answered by two plugins, so that their order decides nothing.
+def _check_tables(plugin: str, its: Sequence[Table], taken: dict[str, str], made: set[str]) -> None:
+    prefix = f"sigra_{plugin}"
+    for table in its:
+        if table.name in taken:
+            raise ConfigurationError(
+                f"Two bring the table {table.name}: {taken[table.name]} and plugin {plugin}. "
+                f"Switch one off in SIGRA_PLUGINS, as in -{plugin}."
+            )
+        if not table.name.startswith(prefix) or table.name != table.name.lower():
+            raise ConfigurationError(
+                f"Plugin {plugin} brings the table {table.name}: name it {prefix}…, in lower case."
+            )
+        taken[table.name] = f"plugin {plugin}"
+    if made != {table.key for table in its}:
+        raise ConfigurationError(
+            f"Plugin {plugin} returns other tables than it makes: make them on the given `metadata` and return all."
+        )
+
+
+def _naming_owner(error: ConfigurationError, taken: Mapping[str, str]) -> ConfigurationError:
+    """A second table of one name is refused while it is made, by SQLAlchemy, which cannot say whose the first is."""
+    if isinstance(error.__cause__, InvalidRequestError):
+        for name, owner in taken.items():
+            if f"{name!r}" in str(error.__cause__):
+                return ConfigurationError(f"The table {name} is brought by {owner} already. {error.detail}")
+    return error
+
+
+def claim_routes(
+    answers: Iterable[tuple[str, Sequence[BaseRoute]]], overlap: Callable[[BaseRoute, BaseRoute], bool]
+) -> dict[str, tuple[BaseRoute, ...]]:
+    """Every plugin's routes. No request can be answered by two plugins, so that their order decides nothing.
+
+    Args:
+        answers: The routes, with the plugins' names.
+        overlap: Whether some request fits both of two routes.
 
     Raises:
         ConfigurationError: Names the plugins, the path and the cure.
     """
-    placed: list[tuple[str, BaseRoute]] = []
-    for plugin, its in routes.items():
-        for route in its:
-            for other, before in placed:
-                if overlap(before, route):
-                    raise ConfigurationError(
-                        f"Two answer {_path(route)}: plugin {other} and plugin {plugin}. "
-                        f"Switch one off in SIGRA_PLUGINS, as in -{plugin}."
-                    )
-            placed.append((plugin, route))
+    claimed: dict[str, tuple[BaseRoute, ...]] = {}
+    for plugin, its in answers:
+        routes = tuple(its)
+        for route in routes:
+            if not isinstance(route, Route | WebSocketRoute):
+                raise ConfigurationError(
+                    f"Plugin {plugin} brings {route!r}, which is neither Route nor WebSocketRoute: list what is in it."
+                )
+            _check_route(plugin, route, claimed, overlap)
+        claimed[plugin] = routes
+    return claimed
 
 
-def _path(route: BaseRoute) -> str:
-    if isinstance(route, Route):
-        return f"{'/'.join(sorted(route.methods or ()))} {route.path}"
-    return route.path if isinstance(route, Mount | WebSocketRoute) else repr(route)
+def _check_route(
+    plugin: str,
+    route: Route | WebSocketRoute,
+    claimed: Mapping[str, Sequence[BaseRoute]],
+    overlap: Callable[[BaseRoute, BaseRoute], bool],
+) -> None:
+    for other, its in claimed.items():
+        if any(overlap(before, route) for before in its):
+            raise ConfigurationError(
+                f"Two answer {_address(route)}: plugin {other} and plugin {plugin}. "
+                f"Switch one off in SIGRA_PLUGINS, as in -{plugin}."
+            )
+
+
+def _address(route: Route | WebSocketRoute) -> str:
+    methods = (route.methods or ()) if isinstance(route, Route) else ("WebSocket",)
+    return f"{'/'.join(sorted(methods))} {route.path}"

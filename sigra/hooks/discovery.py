@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -10,8 +11,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from sigra.errors import ConfigurationError
+from sigra.errors import ConfigurationError, SigraError
 from sigra.protocols import Plugin
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
 GROUP = "sigra.plugins"
 CORE = "sigra"
@@ -35,6 +38,8 @@ class Installed:
         """
         try:
             cls: type[Any] = self.entry_point.load()
+        except SigraError:
+            raise
         except Exception as error:  # a stranger's module may fail in any way; the operator is told which
             raise ConfigurationError(
                 f"Plugin {self.name} of {self.distribution} cannot be imported ({type(error).__name__}: {error}): "
@@ -64,31 +69,32 @@ class Active:
 
 def installed() -> tuple[Installed, ...]:
     """Every plugin announced on this machine, the core's own first, then by distribution and name."""
-    found = {
-        (point.name, point.value): Installed(point.name, point.dist.name, point.dist.version, point)
+    found = [
+        Installed(point.name, point.dist.name, point.dist.version, point)
         for point in entry_points(group=GROUP)
         if point.dist is not None
-    }
-    return tuple(sorted(found.values(), key=lambda item: (item.distribution != CORE, item.distribution)))
+    ]
+    return tuple(sorted(found, key=lambda item: (item.distribution != CORE, item.distribution, item.name)))
 
 
 def select(wanted: Sequence[str | Plugin], available: Iterable[Installed]) -> list[Installed | Plugin]:
     """What `wanted` switches on, in order. An object stands for its name, wherever the name was switched on.
 
+    `-name` switches the installed plugin off wherever it stands, also to make room for an object of that name.
+
     Raises:
-        ConfigurationError: A name that nothing installed has, or that two have.
+        ConfigurationError: A name that nothing installed has, that two have, or that is no name.
     """
     by_name = _by_name(available)
+    off = {_known(item.removeprefix(OFF), by_name) for item in wanted if isinstance(item, str) and item.startswith(OFF)}
     chosen: dict[str, Installed | Plugin] = {}
     for item in wanted:
         if not isinstance(item, str):
-            _add_object(chosen, by_name, item)
-        elif item.startswith(OFF):
-            _known(item.removeprefix(OFF), by_name)
-            chosen.pop(item.removeprefix(OFF), None)
-        else:
+            _add(chosen, _object_name(item), item)
+        elif not item.startswith(OFF):
             for name in _expand(item, by_name):
-                chosen.setdefault(name, _one(by_name[name]))
+                if name not in off:
+                    _add(chosen, name, _one(by_name[name]))
     return list(chosen.values())
 
 
@@ -122,17 +128,32 @@ def _one(several: Sequence[Installed]) -> Installed:
     return several[0]
 
 
-def _add_object(chosen: dict[str, Installed | Plugin], by_name: Mapping[str, list[Installed]], plugin: Plugin) -> None:
+def _object_name(plugin: Plugin) -> str:
+    if isinstance(plugin, type):
+        raise ConfigurationError(f"{plugin.__name__} in `plugins` is a class: write {plugin.__name__}().")
     name = getattr(plugin, "name", None)
     if not isinstance(name, str):
         raise ConfigurationError(f"{type(plugin).__name__} in `plugins` has no `name`: give the class one.")
-    before = chosen.get(name)
-    replaces_own = isinstance(before, Installed) and before.load() is type(plugin)
-    if before is not None and not replaces_own:
+    return name
+
+
+def _add(chosen: dict[str, Installed | Plugin], name: str, item: Installed | Plugin) -> None:
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(f"Plugin {name!r} ({_describe(item)}) has an unfit name: use a-z, 0-9 and _ alone.")
+    before = chosen.setdefault(name, item)
+    if before == item:
+        return
+    objects = [one for one in (before, item) if not isinstance(one, Installed)]
+    if len(objects) != 1 or _class_of(before) is not _class_of(item):
         raise ConfigurationError(
-            f"Two plugins are named {name}: {_describe(before)} and {_describe(plugin)}. Switch one of them off."
+            f"Two plugins are named {name}: {_describe(before)} and {_describe(item)}. "
+            f"Switch one of them off, as in -{name}."
         )
-    chosen[name] = plugin
+    chosen[name] = objects[0]
+
+
+def _class_of(item: Installed | Plugin) -> type[Any]:
+    return item.load() if isinstance(item, Installed) else type(item)
 
 
 def _describe(item: Installed | Plugin) -> str:
@@ -143,8 +164,7 @@ def _describe(item: Installed | Plugin) -> str:
 
 def section_model(item: Installed | Plugin) -> type[BaseModel] | None:
     """The model of a plugin's section, None when it has no settings."""
-    cls = item.load() if isinstance(item, Installed) else type(item)
-    model = getattr(cls, "Settings", None)
+    model = getattr(_class_of(item), "Settings", None)
     return model if isinstance(model, type) and issubclass(model, BaseModel) else None
 
 
@@ -160,11 +180,13 @@ def activate(item: Installed | Plugin, section: BaseModel | None) -> Active:
     values = {} if section is None or cls.__init__ is object.__init__ else dict(section)
     try:
         plugin = cls(**values)
-    except TypeError as error:
+        if section is not None and not hasattr(plugin, "settings"):
+            plugin.settings = section
+    except SigraError:
+        raise
+    except Exception as error:  # a stranger's class may fail in any way; its values are not repeated
         raise ConfigurationError(
-            f"Plugin {item.name} of {item.distribution} cannot be made from its settings ({error}): "
+            f"Plugin {item.name} of {item.distribution} cannot be made from its settings ({type(error).__name__}): "
             "its __init__ must take them as keywords."
         ) from error
-    if section is not None and not hasattr(plugin, "settings"):
-        plugin.settings = section
     return Active(item.name, plugin, item.distribution)

@@ -184,10 +184,11 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(text: str) -> int:
-    # By length first: converting is quadratic.
-    if len(text) > 17 or abs(int(text)) > _SAFE_INTEGER:
+    # Thousands of digits, which are slow to convert, are a ValueError of the interpreter's.
+    number = int(text)
+    if abs(number) > _SAFE_INTEGER:
         raise Malformed
-    return int(text)
+    return number
 
 
 def _finite(text: str) -> float:

@@ -13,8 +13,8 @@ _ALLOWED = "/?#%:@!$&'()*+,;=-._~[]"
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
-_ROOTED = re.compile(r"/(?![/\\]|%2f|%5c)", re.IGNORECASE)
-"""One slash, no more: two of either kind begin a host (WHATWG URL, "relative slash state").
+_ROOTED = re.compile(r"/(?!/|%2f|%5c)", re.IGNORECASE)
+"""One slash, no more: two begin a host (WHATWG URL, "relative slash state").
 
 Encoded ones do not, but servers that decode a path and redirect to it make a host of them.
 """
@@ -30,7 +30,7 @@ def safe_next(target: str | None, base_url: str) -> str | None:
     one slash, without backslash or dot segments in the path, without control characters (a browser drops tab and
     newline). An absolute URL below `base_url` is taken as its path.
     """
-    if target is None or len(target) > LIMIT or _CONTROL.search(target):
+    if target is None or _CONTROL.search(target):
         return None
     path = target.removeprefix(base_url)
     if not _ROOTED.match(path) or not _is_plain(re.split(r"[?#]", path, maxsplit=1)[0]):

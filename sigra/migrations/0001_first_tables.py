@@ -15,7 +15,7 @@ metadata = sa.MetaData()
 sa.Table(
     "sigra_users",
     metadata,
-    sa.Column("id", Id(), primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("email", sa.String(254)),
     sa.Column("email_canonical", ExactText(254), unique=True),
     sa.Column("email_verified_at", UTCDateTime),
@@ -30,8 +30,8 @@ sa.Table(
 sa.Table(
     "sigra_pending_sign_ins",
     metadata,
-    sa.Column("id", Id(), primary_key=True),
-    sa.Column("token_digest", Digest(), nullable=False, unique=True),
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("token_digest", Digest, nullable=False, unique=True),
     user_ref(),
     sa.Column("security_version", sa.Integer, nullable=False),
     sa.Column("login", JSONText, nullable=False),
@@ -43,13 +43,52 @@ sa.Table(
 sa.Table(
     "sigra_tokens",
     metadata,
-    sa.Column("id", Id(), primary_key=True),
+    sa.Column("id", Id, primary_key=True),
     sa.Column("purpose", ExactText(64), nullable=False),
-    sa.Column("digest", Digest(), nullable=False, unique=True),
+    sa.Column("digest", Digest, nullable=False, unique=True),
     user_ref(nullable=True),
     sa.Column("payload", JSONText, nullable=False),
     sa.Column("created_at", UTCDateTime, nullable=False),
     sa.Column("expires_at", UTCDateTime, nullable=False),
+)
+
+sa.Table(
+    "sigra_sessions",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    user_ref(),
+    sa.Column("digest", Digest, nullable=False, unique=True),
+    sa.Column("amr", sa.String(255), nullable=False),
+    sa.Column("assurance", sa.String(8), nullable=False),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    sa.Column("authenticated_at", UTCDateTime, nullable=False),
+    sa.Column("last_used_at", UTCDateTime, nullable=False),
+    sa.Column("expires_at", UTCDateTime, nullable=False, index=True),
+    sa.Column("idle_seconds", sa.Integer, nullable=False),
+    sa.Column("user_agent", sa.Text),
+    sa.Column("ip", sa.String(45)),
+)
+
+sa.Table(
+    "sigra_passwords",
+    metadata,
+    user_ref(primary_key=True),
+    sa.Column("hash", sa.String(255), nullable=False),
+    sa.Column("updated_at", UTCDateTime, nullable=False),
+)
+
+sa.Table(
+    "sigra_api_keys",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    user_ref(),
+    sa.Column("digest", Digest, nullable=False, unique=True),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("scopes", sa.Text, nullable=False),
+    sa.Column("last_four", sa.String(4), nullable=False),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    sa.Column("expires_at", UTCDateTime),
+    sa.Column("last_used_at", UTCDateTime),
 )
 
 

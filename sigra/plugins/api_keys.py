@@ -158,7 +158,7 @@ class APIKeys:
         user = await current_user(request)
         query = select(self.table).where(self.table.c.user_id == user.id).order_by(self.table.c.created_at.desc())
         async with auth.db.connect() as tx:
-            rows = (await tx.execute(query)).mappings().all()
+            rows = [dict(row) for row in (await tx.execute(query)).mappings()]
         return JSONResponse({"api_keys": [_public(row) for row in rows]})
 
     async def create(self, auth: Auth, request: Request) -> Response:

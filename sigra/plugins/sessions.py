@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Column, Integer, MetaData, RowMapping, String, Table, Text, delete, insert, select
+from sqlalchemy import Column, Integer, MetaData, String, Table, Text, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
@@ -185,7 +185,7 @@ class Sessions:
         current = request.scope["sigra.identity"].session_id
         query = select(self.table).where(self.table.c.user_id == user.id).order_by(self.table.c.created_at.desc())
         async with auth.db.connect() as tx:
-            rows = (await tx.execute(query)).mappings().all()
+            rows = [dict(row) for row in (await tx.execute(query)).mappings()]
         now = auth.clock()
         return JSONResponse({"sessions": [_public(row, current) for row in rows if _is_alive(row, now)]})
 
@@ -215,7 +215,7 @@ class Sessions:
         await auth.revoke(tx, user, "sign_out", keep)
         await auth.emit(tx, SessionRevoked(user_id=user.id, metadata={"session": None}))
 
-    async def _one(self, auth: Auth, identity: Identity) -> RowMapping | None:
+    async def _one(self, auth: Auth, identity: Identity) -> dict[str, Any] | None:
         if identity.session_id is None:
             return None
         async with auth.db.connect() as tx:
@@ -223,7 +223,7 @@ class Sessions:
             row = found.mappings().first()
         if row is None:
             raise Unauthenticated
-        return row
+        return dict(row)
 
     def _mine(self, user: User, id: uuid.UUID) -> Any:
         return (self.table.c.id == id) & (self.table.c.user_id == user.id)

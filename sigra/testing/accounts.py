@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sigra.core import Sigra
+from sigra.db.migrations import upgrade
 from sigra.models import User
 from sigra.plugins.api_keys import APIKeys, NewKey
 from sigra.plugins.password import Password
@@ -18,9 +19,9 @@ async def create_tables(auth: Sigra) -> None:
     await auth.db.transaction(lambda tx: tx.run_sync(auth.metadata.create_all))
 
 
-async def drop_tables(auth: Sigra) -> None:
-    """Undo `create_tables`."""
-    await auth.db.transaction(lambda tx: tx.run_sync(auth.metadata.drop_all))
+async def migrate(auth: Sigra) -> None:
+    """Make every table of an installation by its migrations, as `sigra db upgrade` does."""
+    await upgrade(auth.db, auth.lineages())
 
 
 async def make_user(

@@ -295,8 +295,11 @@ def test_hc49_parameters_that_argon2_cannot_use_are_refused_at_start(memory_kib:
         Hasher(memory_kib, 1, parallelism, 1, allow_weak=True)
 
 
-def test_least_parameters_are_taken() -> None:
-    assert Hasher(19_456, 2, 1, 1)
+async def test_least_parameters_are_taken() -> None:
+    hasher = Hasher(19_456, 2, 1, 1)
+
+    assert (await hasher.hash(PASSWORD)).startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    await hasher.aclose()
 
 
 async def test_hasher_works_after_it_was_closed(hasher: Hasher) -> None:

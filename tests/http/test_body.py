@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import pytest
 from hypothesis import given, settings as hypothesis_settings, strategies as st
-from pydantic import BaseModel, ConfigDict, EmailStr, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field
 from starlette.requests import Request
 
 from sigra.errors import Malformed, PayloadTooLarge, SigraError, UnsupportedMediaType, ValidationFailed
@@ -250,6 +250,12 @@ class Inner(BaseModel):
     number: int
 
 
+def quote_back(text: str) -> str:
+    if text:
+        raise ValueError(f"{text} will not do")
+    return text
+
+
 class Model(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -257,6 +263,7 @@ class Model(BaseModel):
     password: Annotated[str, Field(max_length=8)]
     remember: bool = False
     kind: Literal["a", "b"] = "a"
+    quoted: Annotated[str, AfterValidator(quote_back)] = ""
     inner: Inner | None = None
     labels: dict[str, int] = {}
 
@@ -291,11 +298,15 @@ def test_a_text_of_the_model_alone_is_told():
 
 def test_hc38_no_entry_quotes_the_input():
     told = errors_of(
-        email="canary at canary", kind="canary", labels={"can ary": "canary", "<canary>": 1.5}, canary="canary"
+        email="a@can_ary.canary",
+        kind="canary",
+        quoted="canary",
+        labels={"can ary": "canary", "<canary>": 1.5},
+        canary="canary",
     )
 
-    assert "canary" not in repr(told).replace("can ary", "canary")
-    assert ("", "extra_forbidden", "There is a field that is not known here.") in told
+    assert [field for field, _, _ in told] == ["email", "kind", "quoted", "labels", ""]
+    assert "canary" not in repr(told)
 
 
 def test_hc9_an_unknown_field_is_refused():

@@ -14,8 +14,10 @@ def chunks(*bodies, end=True):
     left = list(bodies)
 
     async def receive():
-        if not left:
+        if not bodies:
             await asyncio.Event().wait()
+        if not left:
+            return {"type": "http.disconnect"}
         body = left.pop(0)
         return {"type": "http.request", "body": body, "more_body": bool(left) or not end}
 
@@ -105,13 +107,17 @@ async def test_hc43_the_time_is_for_the_whole_body_not_for_each_part(http_scope)
     assert loop.time() >= deadline
 
 
-async def test_hc43_a_refusal_stays_a_refusal(http_scope):
+async def test_hc43_a_refusal_stays_a_refusal_and_reads_no_more(http_scope):
+    receive = chunks(b"abc", b"a")
+
     async def app(scope, receive, send):
         for _ in range(2):
             with pytest.raises(PayloadTooLarge):
                 await receive()
 
-    await RequestLimits(app, max_body=2)(http_scope(), chunks(b"abc", b"a"), None)
+    await RequestLimits(app, max_body=2)(http_scope(), receive, None)
+
+    assert receive.left == [b"a"]
 
 
 async def test_after_the_body_the_connection_may_be_listened_to_without_a_limit(http_scope):

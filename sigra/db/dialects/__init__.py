@@ -29,7 +29,7 @@ class Dialect(Protocol):
         """Arguments of `create_async_engine`."""
         ...
 
-    def prepare(self, engine: AsyncEngine) -> None:
+    def prepare(self, engine: AsyncEngine, *, migrating: bool) -> None:
         """Add what every connection of the engine needs."""
         ...
 
@@ -49,8 +49,20 @@ class Dialect(Protocol):
         """Insert a row; False, with the transaction intact, when a unique column has the value already."""
         ...
 
-    def migrating(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """A transaction on a connection of its own, that no other process migrates beside."""
+    async def before_migration(self, tx: AsyncConnection) -> None:
+        """Wait until no other process migrates.
+
+        Raises:
+            Unavailable: It takes too long.
+        """
+        ...
+
+    async def after_migration(self, tx: AsyncConnection) -> None:
+        """Look at what was done, before it is committed.
+
+        Raises:
+            ConfigurationError: Rows point at rows that do not exist.
+        """
         ...
 
 

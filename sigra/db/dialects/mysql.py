@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from sqlalchemy import Table, insert, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from sigra.db.dialects import PATIENCE, WRITING, Family
+from sigra.db.dialects import PATIENCE, Family
 from sigra.errors import Unavailable
 
 RETRYABLE = frozenset({1213, 1205, 1020})
@@ -46,7 +45,7 @@ class MySQL:
             "pool_recycle": 1800,
         }
 
-    def prepare(self, engine: AsyncEngine) -> None:
+    def prepare(self, engine: AsyncEngine, *, migrating: bool) -> None:
         """Nothing: the options say it all."""
 
     def is_retryable(self, error: Exception) -> bool:
@@ -68,14 +67,13 @@ class MySQL:
             return False
         return True
 
-    @asynccontextmanager
-    async def migrating(self) -> AsyncIterator[AsyncConnection]:
-        engine = create_async_engine(self.url, poolclass=NullPool, execution_options={WRITING: True}, **self.options)
-        async with engine.begin() as tx:
-            # The lock ends with the connection.
-            if not await tx.scalar(text(f"SELECT GET_LOCK({MIGRATION_LOCK}, {MIGRATION_PATIENCE})")):
-                raise Unavailable(detail="Another process is migrating the database.")
-            yield tx
+    async def before_migration(self, tx: AsyncConnection) -> None:
+        # Held until the connection closes: a transaction ends with the first change of a table.
+        if not await tx.scalar(text(f"SELECT GET_LOCK({MIGRATION_LOCK}, {MIGRATION_PATIENCE})")):
+            raise Unavailable(detail="Another process is migrating the database.")
+
+    async def after_migration(self, tx: AsyncConnection) -> None:
+        """Nothing: the database kept its foreign keys throughout."""
 
 
 def _code(error: BaseException | None) -> object:

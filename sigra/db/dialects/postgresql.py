@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from sqlalchemy import Table, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import URL
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from sigra.db.dialects import PATIENCE, WRITING, Family
+from sigra.db.dialects import PATIENCE, Family
 
 RETRYABLE = frozenset({"40001", "40P01"})
 """serialization_failure, deadlock_detected (PostgreSQL, appendix A)."""
@@ -36,7 +35,7 @@ class PostgreSQL:
             "connect_args": {timeout: int(PATIENCE)},
         }
 
-    def prepare(self, engine: AsyncEngine) -> None:
+    def prepare(self, engine: AsyncEngine, *, migrating: bool) -> None:
         """Nothing: the options say it all."""
 
     def is_retryable(self, error: Exception) -> bool:
@@ -52,12 +51,11 @@ class PostgreSQL:
         result = await tx.execute(insert(table).values(values).on_conflict_do_nothing())
         return result.rowcount == 1
 
-    @asynccontextmanager
-    async def migrating(self) -> AsyncIterator[AsyncConnection]:
-        engine = create_async_engine(self.url, poolclass=NullPool, execution_options={WRITING: True}, **self.options)
-        async with engine.begin() as tx:
-            await tx.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
-            yield tx
+    async def before_migration(self, tx: AsyncConnection) -> None:
+        await tx.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+
+    async def after_migration(self, tx: AsyncConnection) -> None:
+        """Nothing: the database kept its foreign keys throughout."""
 
 
 def _with_ssl(url: URL) -> URL:

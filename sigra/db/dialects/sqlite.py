@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -15,8 +14,7 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy import Connection, Table, event, text
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import URL
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sigra.db.dialects import PATIENCE, WRITING, Family
 from sigra.db.dialects.writers import WriterQueue
@@ -25,16 +23,17 @@ from sigra.errors import ConfigurationError
 UNAVAILABLE = frozenset({5, 6, 8, 10, 13, 14})
 """Primary codes: BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN (sqlite.org/rescode.html)."""
 
-PRAGMAS = (
-    f"busy_timeout={int(PATIENCE * 1000)}",
-    "journal_mode=WAL",
-    "foreign_keys=ON",
-)
+PRAGMAS = (f"busy_timeout={int(PATIENCE * 1000)}", "journal_mode=WAL")
+
+
+MEMORY = Path("/dev/shm")  # noqa: S108  mkdtemp makes a folder of our own in it
 
 
 class SQLite:
-    """Write-ahead log, foreign keys on, every writing transaction `BEGIN IMMEDIATE` (a deferred one fails when it turns
-    to writing while another writes)."""
+    """Write-ahead log, foreign keys on, every writing transaction `BEGIN IMMEDIATE`.
+
+    A deferred one fails at once when it turns to writing while another writes (sqlite.org/lang_transaction.html).
+    """
 
     def __init__(self, url: URL) -> None:
         path = _path(url)
@@ -48,10 +47,23 @@ class SQLite:
         self.options: Mapping[str, Any] = {}
         self._queue = WriterQueue(path, PATIENCE)
 
-    def prepare(self, engine: AsyncEngine) -> None:
-        _prepare(engine, PRAGMAS)
+    def prepare(self, engine: AsyncEngine, *, migrating: bool) -> None:
+        # Batch mode makes a table anew and drops the old one, which would cascade; inside a transaction it is too late
+        # to say so (sqlite.org/pragma.html#pragma_foreign_keys).
+        pragmas = (*PRAGMAS, f"foreign_keys={'OFF' if migrating else 'ON'}")
 
-    def is_retryable(self, error: Exception) -> bool:
+        def set_pragmas(connection: Any, _: object) -> None:
+            # The driver's own idea of transactions leaves out SELECT and DDL.
+            connection.isolation_level = None
+            cursor = connection.cursor()
+            for pragma in pragmas:
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+
+        event.listen(engine.sync_engine, "connect", set_pragmas)
+        event.listen(engine.sync_engine, "begin", _begin)
+
+    def is_retryable(self, error: Exception) -> bool:  # noqa: ARG002  a writer has the file to itself
         return False
 
     def is_unavailable(self, error: Exception) -> bool:
@@ -64,40 +76,22 @@ class SQLite:
         result = await tx.execute(insert(table).values(values).on_conflict_do_nothing())
         return result.rowcount == 1
 
-    @asynccontextmanager
-    async def migrating(self) -> AsyncIterator[AsyncConnection]:
-        engine = create_async_engine(self.url, poolclass=NullPool, execution_options={WRITING: True})
-        # Batch mode makes a table anew and drops the old one, which would cascade; inside a transaction it is too late
-        # to say so (sqlite.org/pragma.html#pragma_foreign_keys).
-        _prepare(engine, (*PRAGMAS, "foreign_keys=OFF"))
-        async with self._queue.turn(), engine.begin() as tx:
-            yield tx
-            await _check_foreign_keys(tx)
+    async def before_migration(self, tx: AsyncConnection) -> None:
+        """Nothing: a writer has the file to itself."""
+
+    async def after_migration(self, tx: AsyncConnection) -> None:
+        broken = (await tx.execute(text("PRAGMA foreign_key_check"))).first()
+        if broken is not None:
+            raise ConfigurationError(
+                f"Table {broken[0]} has rows that point at rows of {broken[2]} that do not exist: "
+                f"the migration was undone. Repair them (PRAGMA foreign_key_check lists them) and repeat it."
+            )
 
 
-def _prepare(engine: AsyncEngine, pragmas: tuple[str, ...]) -> None:
-    @event.listens_for(engine.sync_engine, "connect")
-    def set_pragmas(connection: Any, record: object) -> None:
-        # The driver's own idea of transactions leaves out SELECT and DDL.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in pragmas:
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def begin(connection: Connection) -> None:
-        writing = connection.get_execution_options().get(WRITING)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
-
-
-async def _check_foreign_keys(tx: AsyncConnection) -> None:
-    broken = (await tx.execute(text("PRAGMA foreign_key_check"))).first()
-    if broken is not None:
-        raise ConfigurationError(
-            f"Table {broken[0]} has rows that point at rows of {broken[2]} that do not exist: "
-            f"the migration was undone. Repair them (PRAGMA foreign_key_check lists them) and repeat it."
-        )
+def _begin(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    if options.get("isolation_level") != "AUTOCOMMIT":
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(WRITING) else "BEGIN")
 
 
 def _is_uri(url: URL) -> bool:
@@ -114,7 +108,7 @@ def _path(url: URL) -> Path | None:
 
 def _volatile(owner: object) -> Path:
     """A folder that only we can read and that ends with its owner; in memory where the system has such a place."""
-    folder = tempfile.mkdtemp(prefix="sigra-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+    folder = tempfile.mkdtemp(prefix="sigra-", dir=MEMORY if MEMORY.is_dir() else None)
     weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
 

@@ -1,4 +1,4 @@
-"""A fair queue of those who write one SQLite file: in the process by a lock, between processes by locks on two files."""
+"""A fair queue of those who write one SQLite file, in the process and between processes."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def _locked(path: Path) -> int:
     """The open file, once it is ours alone (flock(2)); each opening has a lock of its own, in one process too."""
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o660)
     try:
-        while not _try_lock(file):
+        while not _try_lock(file):  # noqa: ASYNC110  another process tells no event
             await asyncio.sleep(POLL)
     except BaseException:
         os.close(file)

@@ -1,0 +1,17 @@
+"""What commands the core has: told without importing them."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "db": ("sigra.cli.database:db", "Upgrade and check the database."),
+        "demo": ("sigra.cli.demo.command:demo", "Serve a small application to try Sigra with."),
+        "hooks": ("sigra.cli.inventory:hooks", "List the hooks and which plugins are asked, in order."),
+        "keys": ("sigra.cli.keys:keys", "Make secret keys."),
+        "plugins": ("sigra.cli.inventory:plugins", "List the installed plugins."),
+        "routes": ("sigra.cli.inventory:routes", "List the routes below the mount path."),
+        "users": ("", "List, create, disable and enable accounts."),
+    }
+)
+"""Where each command is (nowhere: plugins add to it), and what the overview says of it."""

@@ -1,0 +1,73 @@
+"""The smallest applications that the tests put behind Sigra."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from sigra import Sigra, current_user, requires
+from sigra.testing import Client, FrozenClock, cheap_settings, create_tables
+
+
+async def who(request: Request) -> Response:
+    """Say who is asking, by which credential."""
+    user, identity = request.scope["sigra.user"], request.scope["sigra.identity"]
+    return JSONResponse({"email": user and user.email, "method": identity and identity.method})
+
+
+async def private(request: Request) -> Response:
+    user = await current_user(request)
+    return JSONResponse({"email": user.email})
+
+
+async def reports(request: Request) -> Response:
+    user = await requires(scopes=["reports:read"])(request)
+    return JSONResponse({"email": user.email})
+
+
+async def vault(request: Request) -> Response:
+    user = await requires(fresh=True, assurance="aal2")(request)
+    return JSONResponse({"email": user.email})
+
+
+async def echo(websocket: WebSocket) -> None:
+    """Answer every message with who sent it."""
+    user = await current_user(websocket)
+    await websocket.accept()
+    async for text in websocket.iter_text():
+        await websocket.send_text(f"{user.email}: {text}")
+
+
+application = Starlette(
+    routes=[
+        Route("/", who, methods=["GET", "POST"]),
+        Route("/private", private),
+        Route("/reports", reports),
+        Route("/vault", vault),
+        WebSocketRoute("/ws", echo),
+    ]
+)
+
+
+@asynccontextmanager
+async def running(
+    database: str,
+    plugins: list[Any] | None = None,
+    *,
+    app: Any = application,
+    clock: FrozenClock | None = None,
+    **options: Any,
+) -> AsyncIterator[Client]:
+    """A client of `app` behind a Sigra with its tables made; `client.sigra` is that Sigra, its clock stands still."""
+    settings = cheap_settings(database, **options)
+    async with Sigra(settings, plugins, clock=clock or FrozenClock()) as auth:
+        await create_tables(auth)
+        async with Client(auth.wrap(app), auth) as client:
+            yield client

@@ -1,0 +1,99 @@
+"""Sigra starts and ends with the application, whether or not it knows a life span."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from starlette.applications import Starlette
+from starlette.types import Message, Receive, Scope, Send
+
+from sigra import Sigra, hookimpl
+from sigra.testing import Client, cheap_settings
+
+
+class Resource:
+    name, api = "resource", 1
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    @hookimpl
+    def register_resources(self) -> list[object]:
+        return [self.held("first"), self.held("second")]
+
+    @asynccontextmanager
+    async def held(self, name: str) -> AsyncIterator[None]:
+        self.log.append(f"open {name}")
+        yield
+        self.log.append(f"close {name}")
+
+
+async def live(app: object) -> list[str]:
+    """Run one whole life span, as a server does."""
+    to_app: asyncio.Queue[Message] = asyncio.Queue()
+    from_app: asyncio.Queue[Message] = asyncio.Queue()
+    to_app.put_nowait({"type": "lifespan.startup"})
+    task = asyncio.create_task(app({"type": "lifespan", "asgi": {}, "state": {}}, to_app.get, from_app.put))  # type: ignore[operator]
+    seen = [(await from_app.get())["type"]]
+    to_app.put_nowait({"type": "lifespan.shutdown"})
+    if seen == ["lifespan.startup.complete"]:
+        seen.append((await from_app.get())["type"])
+    await task
+    return seen
+
+
+async def raises_on_lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "lifespan":
+        raise ValueError("Django can only handle ASGI/HTTP connections, not lifespan.")
+
+
+async def returns_on_lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+    return None
+
+
+@pytest.mark.parametrize("app", [Starlette(), raises_on_lifespan, returns_on_lifespan])
+async def test_resources_open_at_start_and_close_in_reverse(app: object) -> None:
+    plugin = Resource()
+    auth = Sigra(cheap_settings(), [plugin])
+
+    seen = await live(auth.wrap(app))  # type: ignore[arg-type]
+
+    assert seen == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert plugin.log == ["open first", "open second", "close second", "close first"]
+
+
+async def test_an_application_that_fails_to_start_is_not_served() -> None:
+    @asynccontextmanager
+    async def broken(app: Starlette) -> AsyncIterator[None]:
+        raise RuntimeError("no start")
+        yield
+
+    auth = Sigra(cheap_settings(), [])
+    with pytest.raises(RuntimeError, match="no start"):
+        await live(auth.wrap(Starlette(lifespan=broken)))
+    await auth.aclose()
+
+
+async def test_without_a_life_span_the_first_request_starts_it() -> None:
+    plugin = Resource()
+    auth = Sigra(cheap_settings(), [plugin])
+    async with Client(auth.wrap(Starlette()), auth) as client:
+        await asyncio.gather(*(client.get("/") for _ in range(10)))
+    await auth.aclose()
+
+    assert plugin.log == ["open first", "open second", "close second", "close first"]
+
+
+async def test_unknown_scope_types_pass_through_untouched() -> None:
+    seen: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope)
+
+    auth = Sigra(cheap_settings(), [])
+    scope = {"type": "tomorrow"}
+    await auth.wrap(app)(scope, None, None)  # type: ignore[arg-type]
+    await auth.aclose()
+
+    assert seen == [{"type": "tomorrow"}]

@@ -1,0 +1,268 @@
+"""Signing in by password: what is accepted, and that nothing else is told."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from sqlalchemy import event, select
+
+from sigra import Attempt, Event, hookimpl
+from sigra.plugins.password import Password
+from sigra.testing import PASSWORD, cheap_settings, make_user
+from tests.apps import running
+
+
+@dataclass
+class Recorder:
+    """Takes down attempts and events, in order."""
+
+    name: str = "recorder"
+    api: int = 1
+    seen: list[Any] = field(default_factory=list)
+
+    @hookimpl
+    async def before_attempt(self, attempt: Attempt) -> None:
+        self.seen.append((attempt.method, attempt.email, attempt.client))
+
+    @hookimpl
+    async def record_event(self, event: Event) -> None:
+        self.seen.append(event)
+
+
+async def test_the_answer_has_user_and_session_and_sets_the_cookie(database: str) -> None:
+    async with running(database, https=True) as client:
+        user = await make_user(client.sigra)
+        response = await client.post("/auth/login", json={"email": "ADA@example.com ", "password": PASSWORD})
+
+    assert response.status_code == 200
+    body = response.json()
+    assert body["status"] == "signed_in"
+    assert body["user"]["id"] == str(user.id)
+    assert body["session"]["current"] is True
+    [cookie, _] = response.headers.get_list("set-cookie")
+    assert cookie.startswith("__Host-sigra=")
+    assert cookie.endswith("; Path=/; Secure; HttpOnly; SameSite=Lax")
+
+
+@pytest.mark.parametrize("password", ["wrong", PASSWORD + " ", PASSWORD.upper(), "", "\ud800"[:0] + "x" * 1024])
+async def test_a_wrong_password_is_401(password: str) -> None:
+    async with running("sqlite:///:memory:") as client:
+        user = await make_user(client.sigra)
+        response = await client.sign_in(user, password)
+
+    assert response.status_code == 401
+    assert response.json()["code"] == "invalid_credentials"
+    assert not client.signed_in
+
+
+@dataclass
+class Statements:
+    """Counts what is sent to the database."""
+
+    sent: list[str] = field(default_factory=list)
+
+    def watch(self, auth: Any) -> None:
+        event.listen(auth.db._engine.sync_engine, "before_cursor_execute", self._note)
+
+    def _note(self, conn: Any, cursor: Any, statement: str, *_: Any) -> None:
+        self.sent.append(statement)
+
+
+async def test_hc39_unknown_disabled_and_passwordless_accounts_answer_like_a_wrong_password(database: str) -> None:
+    async with running(database) as client:
+        auth = client.sigra
+        hashes: list[str] = []
+        original = auth.hasher.verify
+
+        async def counting(hash: str | None, text: str) -> bool:
+            hashes.append(text)
+            return await original(hash, text)
+
+        object.__setattr__(auth.hasher, "verify", counting)
+        await make_user(auth, "known@example.com")
+        disabled = await make_user(auth, "disabled@example.com")
+        await auth.db.transaction(lambda tx: auth.users.set_status(tx, disabled, "disabled"))
+        closing = await make_user(auth, "closing@example.com")
+        await auth.db.transaction(lambda tx: auth.users.set_status(tx, closing, "closing"))
+        await make_user(auth, "keyless@example.com", None)
+        statements = Statements()
+        statements.watch(auth)
+        seen = {}
+        for email, password in [
+            ("known@example.com", "wrong"),
+            ("unknown@example.com", PASSWORD),
+            ("disabled@example.com", PASSWORD),
+            ("closing@example.com", PASSWORD),
+            ("disabled@example.com", "wrong"),
+            ("keyless@example.com", PASSWORD),
+        ]:
+            hashes.clear()
+            statements.sent.clear()
+            response = await client.post("/auth/login", json={"email": email, "password": password})
+            headers = [item for item in response.headers.items() if item[0] != "date"]
+            seen[email, password] = (
+                response.status_code,
+                response.content,
+                headers,
+                len(hashes),
+                tuple(statements.sent),
+            )
+
+    first, *others = seen.values()
+    assert first[0] == 401
+    assert all(other == first for other in others)
+
+
+async def test_hc39_the_same_attempt_and_failure_is_recorded_for_known_and_unknown(database: str) -> None:
+    recorder = Recorder()
+    async with running(database, ["defaults", recorder]) as client:
+        await make_user(client.sigra)
+        recorder.seen.clear()
+        for email in ("ada@example.com", "nobody@example.com"):
+            await client.post("/auth/login", json={"email": email, "password": "wrong"})
+
+    first, failed, second, failed_too = recorder.seen
+    assert first == ("password", "ada@example.com", "203.0.113.7")
+    assert second == ("password", "nobody@example.com", "203.0.113.7")
+    for one in (failed, failed_too):
+        assert one.name == "sign_in.failed"
+        assert one.user_id is None
+        assert one.outcome == "failure"
+        assert one.client == "203.0.113.7"
+    assert failed.request_id != failed_too.request_id
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"password": "x"}, "email"),
+        ({"email": "a@example.com"}, "password"),
+        ({"email": "a" * 300, "password": "x"}, "email"),
+        ({"email": "a@example.com", "password": "x" * 1025}, "password"),
+        ({"email": ["a@example.com"], "password": "x"}, "email"),
+        ({"email": "a@example.com", "password": None}, "password"),
+    ],
+)
+async def test_hc43_bad_fields_are_named_and_not_echoed(body: dict[str, Any], field: str) -> None:
+    async with running("sqlite:///:memory:") as client:
+        response = await client.post("/auth/login", json=body)
+
+    assert response.status_code == 422
+    [error] = response.json()["errors"]
+    assert error["field"] == field
+    assert "example.com" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [
+        (b"{", "application/json", 400),
+        (b'{"email": "a", "email": "b", "password": "x"}', "application/json", 400),
+        (b"[" * 100_000, "application/json", 413),
+        (b"[" * 1000, "application/json", 400),
+        (b'{"email": "\\ud800@example.com", "password": "x"}', "application/json", 400),
+        (b'{"email": "a\\u0000@example.com", "password": "x"}', "application/json", 400),
+        (b"\xff\xfe", "application/json", 400),
+        (b'{"email":"a@example.com","password":"x"}', "text/plain", 415),
+        (b"x" * 70_000, "application/x-www-form-urlencoded", 413),
+        (b"email=a&email=b&password=x", "application/x-www-form-urlencoded", 400),
+    ],
+)
+async def test_hc43_hostile_bodies_get_a_problem(content: bytes, kind: str, status: int) -> None:
+    async with running("sqlite:///:memory:") as client:
+        response = await client.post("/auth/login", content=content, headers={"content-type": kind})
+
+    assert response.status_code == status
+    assert b"nobody@" not in response.content
+
+
+@pytest.mark.parametrize("email", ["nobody", "a@b@c", "a\u200b@example.com", "@", "a@localhost", '"a"@example.com'])
+async def test_hc39_an_address_that_no_account_can_have_is_a_wrong_proof(email: str) -> None:
+    async with running("sqlite:///:memory:") as client:
+        response = await client.post("/auth/login", json={"email": email, "password": "x"})
+
+    assert response.status_code == 401
+
+
+async def test_hc9_further_members_change_nothing(database: str) -> None:
+    async with running(database) as client:
+        user = await make_user(client.sigra)
+        response = await client.sign_in(
+            user, is_admin=True, id="1", user_id="1", scopes=["*"], status="active", amr=["hwk"], assurance="aal2"
+        )
+        session = await client.get("/auth/session")
+
+    assert response.json()["user"]["id"] == str(user.id)
+    assert session.json()["identity"]["assurance"] == "aal1"
+    assert session.json()["identity"]["scopes"] == []
+
+
+async def test_a_hash_of_other_parameters_is_made_anew_at_sign_in(database: str) -> None:
+    async with running(database) as client:
+        user = await make_user(client.sigra)
+        plugin = client.sigra.plugin(Password)
+        async with client.sigra.db.connect() as tx:
+            before = await tx.scalar(select(plugin.table.c.hash))
+    async with running_again(database, password={"memory_kib": 16, "time": 1}) as client:
+        signed_in = await client.sign_in(user)
+        plugin = client.sigra.plugin(Password)
+        async with client.sigra.db.connect() as tx:
+            after = await tx.scalar(select(plugin.table.c.hash))
+        again = await client.sign_in(user)
+
+    assert before is not None and "m=8," in before
+    assert after is not None and "m=16," in after
+    assert signed_in.status_code == again.status_code == 200
+
+
+def running_again(database: str, **options: Any) -> Any:
+    """A second Sigra on the tables of the first."""
+    from contextlib import asynccontextmanager
+
+    from sigra import Sigra
+    from sigra.testing import Client
+    from tests.apps import application
+
+    @asynccontextmanager
+    async def again() -> Any:
+        async with Sigra(cheap_settings(database, **options)) as auth, Client(auth.wrap(application), auth) as client:
+            yield client
+
+    return again()
+
+
+async def test_a_form_is_redirected_to_next_and_foreign_targets_to_home() -> None:
+    async with running("sqlite:///:memory:", home="/welcome") as client:
+        await make_user(client.sigra)
+        form = {"email": "ada@example.com", "password": PASSWORD}
+        to_next = await client.post("/auth/login", data={**form, "next": "/private?x=1"})
+        by_query = await client.post("/auth/login?next=/reports", data=form)
+        foreign = await client.post("/auth/login", data={**form, "next": "//evil.example"})
+        nowhere = await client.post("/auth/login", data=form)
+
+    assert [response.status_code for response in (to_next, by_query, foreign, nowhere)] == [303] * 4
+    assert to_next.headers["location"] == "/private?x=1"
+    assert by_query.headers["location"] == "/reports"
+    assert foreign.headers["location"] == nowhere.headers["location"] == "/welcome"
+
+
+async def test_a_form_with_a_wrong_password_gets_the_page_again() -> None:
+    async with running("sqlite:///:memory:") as client:
+        form = {"email": '"><script>alert(1)</script>', "password": "wrong"}
+        response = await client.post("/auth/login", data=form)
+
+    assert response.status_code == 401
+    assert response.headers["content-type"].startswith("text/html")
+    assert "The sign-in details are not right." in response.text
+    assert "<script>alert" not in response.text
+
+
+async def test_hc37_a_poisoned_host_changes_no_redirect() -> None:
+    async with running("sqlite:///:memory:") as client:
+        await make_user(client.sigra)
+        form = {"email": "ada@example.com", "password": PASSWORD}
+        headers = {"host": "evil.example", "x-forwarded-host": "evil.example"}
+        response = await client.post("/auth/login", data=form, headers=headers)
+
+    assert response.headers["location"] == "/"
+    assert "evil" not in str(response.headers)
