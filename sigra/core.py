@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from pydantic import BaseModel
 from sqlalchemy import MetaData, Table
@@ -24,7 +24,6 @@ from starlette.types import ASGIApp, Scope
 from sigra import hooks, hookspecs, settings as options
 from sigra.crypto import Hasher, KeyRing
 from sigra.db.engine import Database
-from sigra.db.migrations import Lineage
 from sigra.db.pending import PendingSignIns
 from sigra.db.schema import core_tables
 from sigra.db.single_use import SingleUseTokens
@@ -53,6 +52,9 @@ from sigra.protocols import Plugin
 from sigra.settings import Settings
 from sigra.sources import option_name
 from sigra.worker import Background
+
+if TYPE_CHECKING:
+    from sigra.db.migrations import Lineage
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -181,7 +183,10 @@ class Sigra:
 
     def lineages(self) -> list[Lineage]:
         """The migrations of the core and of the active plugins' distributions, in the order in which they run."""
-        return hooks.lineages(self.plugins)
+        # Brings Alembic, which an application that only serves does without.
+        from sigra.hooks.lineages import lineages
+
+        return lineages(self.plugins)
 
     # What plugins ask: see protocols.Auth
 

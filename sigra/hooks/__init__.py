@@ -6,7 +6,6 @@ Knows no plugin, as no plugin knows this room.
 from sigra.hooks.calls import Calls
 from sigra.hooks.conflicts import check_declarations, claim_routes, claim_tables, declared, in_order_of_need
 from sigra.hooks.discovery import Active, Installed, activate, installed, section_model, select
-from sigra.hooks.lineages import lineages
 
 __all__ = [
     "Active",
@@ -19,7 +18,6 @@ __all__ = [
     "declared",
     "in_order_of_need",
     "installed",
-    "lineages",
     "section_model",
     "select",
 ]

@@ -51,11 +51,11 @@ class Calls:
     ) -> None:
         manager = pluggy.PluginManager(PROJECT)
         names = {name for module in specs for name in _declare(manager, module)}
-        # Registered in reverse and walked in reverse, so that list order, tryfirst and trylast mean what they say.
-        for active in reversed(plugins):
+        for active in plugins:
             _check(manager, names, active)
             manager.register(active.plugin, name=active.name)
-        self._implementations = {name: _resolve(getattr(manager.hook, name)) for name in names}
+        order = [active.name for active in plugins]
+        self._implementations = {name: _resolve(getattr(manager.hook, name), order) for name in names}
         self._trace = trace
 
     def asked(self, spec: Callable[..., Any]) -> tuple[str, ...]:
@@ -198,9 +198,15 @@ def _declare(manager: pluggy.PluginManager, module: ModuleType) -> list[str]:
     return [name for name in dir(module) if manager.parse_hookspec_opts(module, name) is not None]
 
 
-def _resolve(hook: pluggy.HookCaller) -> tuple[_Implementation, ...]:
+def _resolve(hook: pluggy.HookCaller, order: Sequence[str]) -> tuple[_Implementation, ...]:
+    """`tryfirst`, then the rest, then `trylast`, each in list order; pluggy's own order turns some of that round."""
+
+    def place(one: pluggy.HookImpl) -> tuple[int, int]:
+        return one.trylast - one.tryfirst, order.index(one.plugin_name)
+
     return tuple(
-        _Implementation(one.plugin_name, one.function, tuple(one.argnames)) for one in reversed(hook.get_hookimpls())
+        _Implementation(one.plugin_name, one.function, tuple(one.argnames))
+        for one in sorted(hook.get_hookimpls(), key=place)
     )
 
 

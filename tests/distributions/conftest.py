@@ -58,7 +58,8 @@ async def house(
     async with AsyncExitStack() as stack:
 
         async def build(*plugins: Any, **options: Any) -> House:
-            settings = cheap_settings(sigra_settings.database_url.get_secret_value(), **options)
+            options = {"database_url": sigra_settings.database_url.get_secret_value(), **options}
+            settings = cheap_settings(**options)
             auth = Sigra(settings, ["defaults", "badge", "careless", *plugins], clock=sigra_clock)
             await create_tables(auth)
             await stack.enter_async_context(auth)

@@ -30,12 +30,12 @@ async def test_a_key_carries_its_scopes_and_no_others() -> None:
     async with running("sqlite:///:memory:") as client:
         user = await make_user(client.sigra)
         key = await make_api_key(client.sigra, user, "reports:read")
-        other = await make_api_key(client.sigra, user, "reports", "reports:*", "REPORTS:READ".lower() + "x")
+        other = await make_api_key(client.sigra, user, "reports", "reports:", "reports:readx")
         allowed = await client.get("/reports", headers={"authorization": f"Bearer {key}"})
-        refused = await client.get("/reports", headers={"authorization": f"Bearer {other}"}) if other else None
+        refused = await client.get("/reports", headers={"authorization": f"Bearer {other}"})
 
     assert allowed.status_code == 200
-    assert refused is not None and refused.status_code == 403
+    assert refused.status_code == 403
     assert refused.json()["code"] == "insufficient_scope"
 
 

@@ -9,7 +9,7 @@ async def test_the_page_shows_the_form_and_nothing_of_the_query_unescaped() -> N
         response = await client.get("/auth/login", params={"next": '"><script>alert(1)</script>'})
 
     assert response.status_code == 200
-    assert '<form method="post" action="/auth/login">' in response.text
+    assert '<form method="post" action="/auth/login?next=' in response.text
     assert "<script" not in response.text
 
 
