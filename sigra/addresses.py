@@ -17,7 +17,7 @@ def canonical_email(text: str) -> str:
     """The one form of all spellings of an address that differ only by case or look.
 
     Compatibility forms are folded first (NFKC, UAX #15), so that what is checked is what is stored; the local part then
-    loses its case (Unicode 3.13, D145, by way of upper case, so that a dotless i is an i), and the domain becomes its
+    loses its case (by way of upper case, so that a dotless i is an i), and the domain becomes its
     A-labels (IDNA 2008, RFC 5891, by way of UTS #46). Quoted local parts, comments, display names, lists and address
     literals have no canonical form. Idempotent.
 
@@ -60,5 +60,6 @@ def _validated(address: str) -> tuple[str, str, str]:
 
 def _folded(local: str) -> str:
     """The local part without case, folded until nothing changes."""
-    folded = unicodedata.normalize("NFKC", local.upper().casefold())
+    # Decomposed first, so that an iota below a letter stands where upper case looks for it (Unicode 3.13, D145).
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFD", local).upper().casefold())
     return folded if folded == local else _folded(folded)

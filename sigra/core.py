@@ -30,7 +30,7 @@ from sigra.db.single_use import SingleUseTokens
 from sigra.db.users import UserTable
 from sigra.errors import ConfigurationError, MethodNotAllowed, NotFound
 from sigra.events import Action, Event
-from sigra.flows import LOGIN_COOKIE, Seam
+from sigra.flows import LOGIN_COOKIE, LOGIN_FIELD, Seam
 from sigra.hooks import Active, Calls, Installed
 from sigra.http.body import read_mapping, validate
 from sigra.http.client import TrustedProxies
@@ -46,7 +46,7 @@ from sigra.middleware import (
     Resolver,
     RoutesMiddleware,
 )
-from sigra.middleware.paths import below
+from sigra.middleware.routes import FORM_METHOD
 from sigra.models import Attempt, Login, User
 from sigra.protocols import Plugin
 from sigra.settings import Settings
@@ -60,6 +60,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
+
+
+OWN = frozenset({LOGIN_FIELD, FORM_METHOD, "next"})
+"""Members of a body that the seam reads."""
 
 
 def utc_now() -> datetime:
@@ -116,7 +120,8 @@ class Sigra:
         self.routes = self._routes()
         self._table = RouteTable([route for its in self.routes.values() for route in its])
         self._render = Renderer([Path(__file__).parent / "templates"])
-        self._trusted = _origins(self.settings)
+        [self._origin] = _origins("SIGRA_BASE_URL", [self.settings.base_url])
+        self._trusted = _origins("SIGRA_TRUSTED_ORIGINS", self.settings.trusted_origins)
         self._client = TrustedProxies(self.settings.trusted_proxies)
         self._refusals = Refusals(self, self.calls, self._trusted)
         self._wrappers = [wrap for _, its in self.calls.collect(self, hookspecs.register_middleware) for wrap in its]
@@ -149,7 +154,7 @@ class Sigra:
 
     def protect(self, app: ASGIApp) -> ASGIApp:
         """The piece that refuses other origins' unsafe requests."""
-        return CrossOriginMiddleware(app, self.settings, self._trusted, self._is_opened)
+        return CrossOriginMiddleware(app, self.settings, self._origin, self._trusted, self._table)
 
     def serve(self, app: ASGIApp) -> ASGIApp:
         """The piece that serves the plugins' routes."""
@@ -220,7 +225,9 @@ class Sigra:
         return self._client.client_address(request.scope)
 
     async def read(self, request: Request, model: type[M]) -> M:
-        return validate(model, await read_mapping(request))
+        fields = await read_mapping(request)
+        # The seam's own members are not the model's to refuse.
+        return validate(model, {name: fields[name] for name in fields if name in model.model_fields or name not in OWN})
 
     def attempt(
         self, request: HTTPConnection, *, method: str, email: str | None = None, user: User | None = None
@@ -281,14 +288,6 @@ class Sigra:
             raise
         return stack
 
-    def _is_opened(self, scope: Scope) -> bool:
-        """Whether a route takes foreign posts and brings its own proof."""
-        try:
-            route, _ = self._table.match(below(scope, self.settings.mount_path))
-        except (NotFound, MethodNotAllowed):
-            return False
-        return bool(getattr(route, "cross_origin", False))
-
     def _spawn(self, event: Event) -> None:
         self._background.spawn(self._handle(event))
 
@@ -337,13 +336,11 @@ def _hasher(settings: Settings) -> Hasher:
     )
 
 
-def _origins(settings: Settings) -> tuple[str, ...]:
+def _origins(option: str, texts: Sequence[str]) -> tuple[str, ...]:
     try:
-        return tuple(parse_origin(origin) for origin in settings.trusted_origins)
+        return tuple(parse_origin(text) for text in texts)
     except ValueError as error:
-        raise ConfigurationError(
-            f"SIGRA_TRUSTED_ORIGINS: {error}; write origins as in https://app.example.com."
-        ) from None
+        raise ConfigurationError(f"{option}: {error}; write origins as in https://app.example.com.") from None
 
 
 def _print_trace(line: str) -> None:

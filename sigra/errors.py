@@ -39,6 +39,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+BEARER = 'Bearer realm="sigra"'
+"""The challenge of a 401; RFC 6750, section 3, wants a parameter."""
+
 
 class SigraError(Exception):
     """The root of the tree.
@@ -111,7 +114,7 @@ class Unauthenticated(SigraError):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        return {"www-authenticate": "Bearer"}
+        return {"www-authenticate": BEARER}
 
 
 class InvalidCredentials(SigraError):

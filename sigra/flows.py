@@ -121,7 +121,7 @@ class Seam:
 
     async def sign_in(self, request: Request, login: Login) -> Response:
         """Settle a sign-in and answer it; see `Auth.sign_in`."""
-        login = replace(_renewal(request, login), next=login.next or request.query_params.get("next"))
+        login = replace(_renewal(request, login), next=login.next or _wanted(request))
         if any(_covers(attempt, login.user) for attempt in exchange.of(request).attempts):
             return await self._settled(request, login)
         method = (*login.methods, *login.amr, UNNAMED_METHOD)[0]
@@ -239,6 +239,12 @@ class Seam:
         await self.calls.each(self.auth, hookspecs.record_event, tx=tx, event=event)
         later = notes.events.append if notes is not None and not notes.is_websocket else self.spawn
         self.db.after_commit(tx, partial(later, event))
+
+
+def _wanted(request: Request) -> str | None:
+    """`next` of the address; twice is none, since readers differ on which one counts."""
+    wanted = request.query_params.getlist("next")
+    return wanted[0] if len(wanted) == 1 else None
 
 
 def _canonical(email: str | None) -> str | None:

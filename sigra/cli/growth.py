@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import click
 
 from sigra import hookspecs
@@ -31,6 +33,20 @@ def grown(host: Host) -> click.Group:
     root = Growing("sigra", commands={**taken, "users": users})
     host.auth.calls.collect(host.auth, hookspecs.register_commands, cli=root)
     return root
+
+
+def added(host: Host) -> list[str]:
+    """What plugins have added, as one types it."""
+    own = {*COMMANDS, *(f"users {name}" for name in own_commands())}
+    return sorted(set(_paths(grown(host))) - own)
+
+
+def _paths(group: click.Group, above: str = "") -> Iterator[str]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _paths(command, f"{above}{name} ")
+        else:
+            yield above + name
 
 
 def _origin(command: click.Command) -> str:

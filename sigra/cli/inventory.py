@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from sigra import hooks as plugin_hooks
 from sigra import hookspecs
+from sigra.cli.growth import added
 from sigra.cli.host import Host
 from sigra.cli.printing import Row, as_json, print_rows
 from sigra.core import Sigra
@@ -24,7 +25,10 @@ def plugins(host: Host, as_json: bool) -> None:
 
     Runs without a valid configuration, under which none is active.
     """
-    print_rows("plugins", _plugins(_auth_or_none(host)), as_json)
+    auth = _auth_or_none(host)
+    print_rows("plugins", _plugins(auth), as_json)
+    if auth is not None and not as_json:
+        click.echo(f"\nCommands of plugins: {', '.join(added(host)) or '-'}")
 
 
 def _auth_or_none(host: Host) -> Sigra | None:

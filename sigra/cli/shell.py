@@ -17,6 +17,8 @@ OVERVIEW = """Work on the accounts, the database and the plugins of an applicati
 Settings come from sigra.toml and SIGRA_* variables. Active plugins add commands: `sigra plugins` lists them.
 """
 
+APP = "The Sigra object of your application; otherwise SIGRA_APP, or else the settings alone."
+
 
 class MisConfigured(click.ClickException):
     """Ends a command with the paragraph of a `ConfigurationError`."""
@@ -28,9 +30,10 @@ class Shell(click.Group):
     """The root group: a command of the core is imported, and one of a plugin looked for, when it is asked for."""
 
     def __init__(self) -> None:
-        app = click.Option(["--app"], metavar="MODULE:NAME", help="The Sigra object of your application.")
-        super().__init__("sigra", help=OVERVIEW, params=[app], callback=_remember)
-        click.version_option(package_name="sigra")(self)
+        super().__init__("sigra", help=OVERVIEW)
+        app = click.option("--app", metavar="MODULE:NAME", expose_value=False, callback=_remember, help=APP)
+        for option in (app, click.version_option(package_name="sigra")):
+            option(self)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -59,7 +62,7 @@ class Shell(click.Group):
         from sigra.cli.growth import grown
 
         try:
-            return awaiting(grown(ctx.ensure_object(Host))).commands.get(name)
+            return awaiting(grown(ctx.obj)).commands.get(name)
         except ConfigurationError as error:
             if name in COMMANDS:
                 raise
@@ -77,6 +80,6 @@ def explain(error: SigraError) -> str:
     return error.detail
 
 
-@click.pass_context
-def _remember(ctx: click.Context, app: str | None) -> None:
+def _remember(ctx: click.Context, _: click.Parameter, app: str | None) -> None:
+    # While options are read, since commands are looked for before the group's own callback is called.
     ctx.obj = Host(app)

@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from sigra.errors import SigraError, ValidationFailed
+from sigra.errors import BEARER, SigraError, ValidationFailed
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -46,5 +46,5 @@ def _headers(status: int, given: Mapping[str, str]) -> dict[str, str]:
     headers = {"cache-control": "no-store"} | {name.lower(): value for name, value in given.items()}
     if status == 401:
         # Every 401 names a scheme (RFC 9110, 15.5.2); this one opens no dialog in browsers.
-        headers.setdefault("www-authenticate", "Bearer")
+        headers.setdefault("www-authenticate", BEARER)
     return headers

@@ -100,6 +100,13 @@ class RouteTable:
             raise NotFound
         raise MethodNotAllowed(sorted(allow | {"OPTIONS"}))
 
+    def is_open(self, scope: Scope) -> bool:
+        """Whether the route for a request takes it from foreign pages."""
+        try:
+            return self.match(scope).cross_origin
+        except (NotFound, MethodNotAllowed):
+            return False
+
     def url_path_for(self, name: str, /, **path_params: Any) -> str:
         """The path of a route, relative to the mount path.
 

@@ -53,7 +53,6 @@ class IdentityMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        await self.ready()
         notes = Exchange(scope, self.address_of)
         scope = {
             **scope,
@@ -76,6 +75,7 @@ class IdentityMiddleware:
             return
         answer = _Answer(self, scope, receive, send, notes)
         try:
+            await self.ready()
             resolved = await self.resolver.resolve(HTTPConnection(scope))
             answer.dead = resolved.dead
             notes.identity, notes.by_cookie = resolved.identity, resolved.by_cookie

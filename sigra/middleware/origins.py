@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -10,7 +10,8 @@ from sigra.errors import CrossOrigin
 from sigra.http import exchange
 from sigra.http.cross_origin import is_refused
 from sigra.http.exchange import Exchange
-from sigra.middleware.paths import is_mounted, set_identity
+from sigra.http.routing import RouteTable
+from sigra.middleware.paths import below, is_mounted, set_identity
 from sigra.settings import Settings
 
 
@@ -18,14 +19,15 @@ class CrossOriginMiddleware:
     """Refuses unsafe requests that another origin made: on the mount path always, elsewhere when a cookie said who asks.
 
     Args:
-        opened: Whether a route of the mount path takes foreign posts and brings its own proof.
+        base_origin: Our own.
+        table: The routes; one that takes foreign posts gets no identity from a cookie and brings its own proof.
     """
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, trusted_origins: Sequence[str], opened: Callable[[Scope], bool]
+        self, app: ASGIApp, settings: Settings, base_origin: str, trusted_origins: Sequence[str], table: RouteTable
     ) -> None:
-        self.app, self.settings, self.opened = app, settings, opened
-        self._base_origin, self._trusted = settings.base_url, frozenset(trusted_origins)
+        self.app, self.settings, self.table = app, settings, table
+        self._base_origin, self._trusted = base_origin, frozenset(trusted_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
@@ -35,7 +37,7 @@ class CrossOriginMiddleware:
     def _check(self, scope: Scope) -> None:
         notes: Exchange = scope[exchange.KEY]
         mounted = is_mounted(self.settings, scope)
-        if mounted and self.opened(scope):
+        if mounted and self.table.is_open(below(scope, self.settings.mount_path)):
             notes.by_cookie, notes.identity = False, None if notes.by_cookie else notes.identity
             set_identity(scope, notes.identity)
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from starlette._utils import get_route_path
@@ -11,12 +12,14 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sigra import hookspecs
-from sigra.errors import SigraError
+from sigra.errors import ConfigurationError, InternalError, SigraError
 from sigra.hooks import Calls
 from sigra.http.answers import is_form
 from sigra.http.problems import problem
 from sigra.middleware.paths import is_mounted
 from sigra.protocols import Auth
+
+_log = logging.getLogger("sigra")
 
 CLOSE_POLICY = 1008
 """Policy violation (RFC 6455, section 7.4.1)."""
@@ -34,6 +37,10 @@ class Refusals:
 
     async def answer(self, scope: Scope, receive: Receive, send: Send, error: SigraError) -> None:
         """Answer a connection that has not been answered yet."""
+        if isinstance(error, ConfigurationError):
+            # A plugin found out too late; its text is the operator's.
+            _log.error("%s", error.message)
+            error = InternalError()
         if scope["type"] == "websocket":
             await self._deny(scope, receive, send, error)
             return

@@ -72,7 +72,8 @@ class RoutesMiddleware:
         if scope["type"] == "websocket":
             raise NotFound
         scope = below(scope, self.settings.mount_path)
-        if scope["method"] == "POST" and is_form(HTTPConnection(scope)):
+        # A route open to foreign posts is no way to its neighbours, which are not.
+        if scope["method"] == "POST" and is_form(HTTPConnection(scope)) and not self._table.is_open(scope):
             receive = await _read_form_method(scope, receive)
         try:
             found = self._table.match(scope)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Sequence
 from functools import partial
@@ -139,7 +140,7 @@ class Password:
 
 def _ask_password(from_stdin: bool) -> str:
     if from_stdin:
-        text = click.get_text_stream("stdin").readline().rstrip("\r\n")
+        text = sys.stdin.readline().rstrip("\r\n")
     else:
         text = str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
     if len(text) < 8:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sigra.settings import PasswordSettings, Settings
 
-SECRET_KEY = "a key for tests, known to everybody"  # noqa: S105  (that is what it is)
+SECRET_KEY = "a-key-for-tests-known-to-everybody"  # noqa: S105  (that is what it is)
 
 CHEAPEST_HASH = PasswordSettings(memory_kib=8, time=1, parallelism=1)
 """The least that argon2 can do (RFC 9106, section 3.1); only `development` allows it."""

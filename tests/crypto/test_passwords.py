@@ -206,7 +206,8 @@ async def test_password_is_the_same_from_every_keyboard(hasher: Hasher) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["x" * 1_024, "\u00e9" * 512, "e\u0301" * 512, "\U0001f600" * 256, "\uac01" * 341 + "x"]
+    "text",
+    ["x" * 1_024, "\u00e9" * 512, "e\u0301" * 512, "U\u0308\u0304" * 512, "\U0001f600" * 256, "\uac01" * 341 + "x"],
 )
 def test_hc43_limit_is_counted_in_bytes_after_normalising(text: str) -> None:
     assert len(password_bytes(text) or b"") == MAXIMUM_PASSWORD_BYTES

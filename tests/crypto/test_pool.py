@@ -175,9 +175,12 @@ async def test_closing_lets_finish_what_is_in_line_and_ends_the_threads(gate: Ga
     tasks = await started(pool, [partial(gate.work, number) for number in range(3)])
 
     closing = asyncio.create_task(pool.aclose())
+    await gate.until_entered(1)
+    closed_early = closing.done()
     gate.opened.set()
     await closing
 
+    assert not closed_early
     assert await asyncio.gather(*tasks) == [0, 1, 2]
     assert not [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("sigra-hash")]
 

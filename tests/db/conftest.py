@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -55,6 +57,7 @@ async def db(database: str) -> AsyncIterator[Database]:
     db = Database(database)
     yield db
     await db.aclose()
+    await threads_ended()
 
 
 @pytest.fixture
@@ -78,3 +81,10 @@ def tokens(tables: CoreTables, clock: Clock) -> SingleUseTokens:
 async def create_all(db: Database, metadata: MetaData) -> None:
     async with db.migrating() as tx:
         await tx.run_sync(metadata.create_all)
+
+
+async def threads_ended() -> None:
+    """SQLite's driver tells the event loop when a connection that was given up is closed: the loop must still be there."""
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            await asyncio.to_thread(thread.join, 5)

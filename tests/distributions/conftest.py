@@ -1,5 +1,6 @@
 """Two strangers' plugins, built as wheels and put on the path as an installation would, without a network."""
 
+import importlib
 import subprocess
 import sys
 import zipfile
@@ -37,16 +38,27 @@ def unpack(source: Path, target: Path) -> Path:
 
 
 @pytest.fixture
-def install(unpacked: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+def uninstall(unpacked: dict[str, Path]) -> Callable[..., None]:
+    """`uninstall("sigra-badge")`: from the path, and from what was imported."""
+
+    def take(*names: str) -> None:
+        sys.path[:] = [path for path in sys.path if path not in {str(unpacked[name]) for name in names}]
+        for module in [one for one in sys.modules if one.partition(".")[0] in {n.replace("-", "_") for n in names}]:
+            del sys.modules[module]
+
+    return take
+
+
+@pytest.fixture
+def install(unpacked: dict[str, Path], uninstall: Callable[..., None]) -> Iterator[Callable[..., None]]:
     """`install("sigra-badge")` in this process, until the test ends."""
 
     def put(*names: str) -> None:
-        for name in names:
-            monkeypatch.syspath_prepend(unpacked[name])
+        sys.path[:0] = [str(unpacked[name]) for name in names]
+        importlib.invalidate_caches()
 
     yield put
-    for module in [name for name in sys.modules if name.partition(".")[0] in ("sigra_badge", "sigra_careless")]:
-        del sys.modules[module]
+    uninstall(*DISTRIBUTIONS)
 
 
 @pytest.fixture

@@ -1,14 +1,17 @@
 """Bodies: one mapping, read strictly and once."""
 
+import contextlib
 import json
 from typing import Annotated, Literal
 
 import pytest
-from hypothesis import given, settings as hypothesis_settings, strategies as st
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field
 from starlette.requests import Request
 
-from sigra.errors import Malformed, PayloadTooLarge, SigraError, UnsupportedMediaType, ValidationFailed
+from sigra.errors import Malformed, PayloadTooLarge, UnsupportedMediaType, ValidationFailed
 from sigra.http import body
 from sigra.http.body import read_mapping, validate
 
@@ -80,7 +83,8 @@ async def test_json_in_utf8_is_taken(request_of, kind):
 
 @pytest.mark.parametrize(
     "kind",
-    ["text/plain", "text/plain; charset=utf-8", "text/json", "application/jsonp", "application/json+x", "application/xml",
+    ["text/plain", "text/plain; charset=utf-8", "text/json", "application/jsonp", "application/json+x",
+     "application/xml",
      "application/vnd.api+json", "application/json, text/plain", "application/json; charset=utf-16",
      "application/json; charset=latin-1", "application/x-www-form-urlencoded; charset=latin-1",
      "multipart/mixed; boundary=b", "multipart/form-data; boundary=b; charset=latin-1", "x", "/", ";", "\xff"],
@@ -117,8 +121,10 @@ def nested(depth):
 @pytest.mark.parametrize(
     "content",
     [
-        "", " ", "{", "}", "nul", "null", "true", "1", '"a"', "[]", '[{"a":1}]', '{"a":1}{"a":1}', '{"a":1}]', "{'a':1}",
-        '{"a":1,}', '{a:1}', '{"a":}', '{"a":01}', '{"a":1} x', '\ufeff{"a":1}', '{"a":"\n"}', '{"a": "\\x"}', '{"a": .5}',
+        "", " ", "{", "}", "nul", "null", "true", "1", '"a"', "[]", '[{"a":1}]', '{"a":1}{"a":1}', '{"a":1}]',
+        "{'a':1}",
+        '{"a":1,}', "{a:1}", '{"a":}', '{"a":01}', '{"a":1} x', '\ufeff{"a":1}', '{"a":"\n"}', '{"a": "\\x"}',
+        '{"a": .5}',
         # doubled members
         '{"a":1,"a":1}', '{"a":1,"\\u0061":2}', '{"o":{"a":1,"a":2}}', '{"l":[{"a":1,"a":2}]}',
         # numbers that readers differ on, or that cost
@@ -127,9 +133,11 @@ def nested(depth):
         # text that is none
         '{"a":"\\u0000"}', '{"\\u0000":1}', '{"a":"\x00"}', '{"a":"\\ud800"}', '{"a":["\\udfff"]}', '{"\\ud800":1}',
         '{"a":"\\ude00\\ud83d"}',
-        b'{"a":"\xff"}', b'{"a":"\xed\xa0\x80"}', b'{"a":"\xc0\x80"}', '{"a":1}'.encode("utf-16"), b'\xef\xbb\xbf{"a":1}',
+        b'{"a":"\xff"}', b'{"a":"\xed\xa0\x80"}', b'{"a":"\xc0\x80"}', '{"a":1}'.encode("utf-16"),
+        b'\xef\xbb\xbf{"a":1}',
         # depth
-        nested(17), "[" * 17 + "]" * 17, '{"a":' + "[" * 16 + "]" * 16 + "}", "[" * 60000, '{"a":' * 12000, "[{" * 30000,
+        nested(17), "[" * 17 + "]" * 17, '{"a":' + "[" * 16 + "]" * 16 + "}", "[" * 60000, '{"a":' * 12000,
+        "[{" * 30000,
         '{"a":"' + '\\"' * 30000, '"' + "[" * 60000,
     ],
 )  # fmt: skip
@@ -224,8 +232,10 @@ KINDS = st.sampled_from([JSON[1], FORM[1], MULTIPART[1], "multipart/form-data; b
 PIECES = st.one_of(
     st.binary(max_size=12),
     st.sampled_from(
-        [b"--b", b"--b--", b"\r\n", b"\n", b"content-disposition: form-data; ", b'name="a"', b"name", b"=", b";", b"&", b"%",
-         b'filename="x"', b"{", b"}", b"[", b'"', b":", b"a", b"1", b",", b"\\", b"\\u0000", b"content-type: text/plain",
+        [b"--b", b"--b--", b"\r\n", b"\n", b"content-disposition: form-data; ", b'name="a"', b"name", b"=", b";", b"&",
+         b"%",
+         b'filename="x"', b"{", b"}", b"[", b'"', b":", b"a", b"1", b",", b"\\", b"\\u0000",
+         b"content-type: text/plain",
          b"content-transfer-encoding: base64", b"NaN"]
     ),
 )  # fmt: skip
@@ -235,11 +245,9 @@ PIECES = st.one_of(
 @hypothesis_settings(max_examples=300)
 async def test_hc43_no_body_is_an_error_of_ours(kind, content):
     scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-type", kind.encode())]}
-    try:
+    read = {}
+    with contextlib.suppress(Malformed, UnsupportedMediaType):
         read = await read_mapping(Request(scope, messages(content)))
-    except SigraError as error:
-        assert error.status in (400, 415)
-        return
 
     assert all(isinstance(name, str) and "\0" not in name for name in read)
 

@@ -1,7 +1,8 @@
 """The client's address and scheme: only as much of the headers as the operator trusts."""
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sigra.errors import ConfigurationError
 from sigra.http.client import TrustedProxies, subnet

@@ -1,7 +1,8 @@
 """Cookies: one strict form in, one strict form out."""
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sigra.http.cookies import LIMIT, set_cookie, values
 from sigra.models import Cookie

@@ -1,7 +1,8 @@
 """Cross-origin: the decision of the contract, rule by rule and in order."""
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sigra.http.cross_origin import is_refused, parse_origin
 

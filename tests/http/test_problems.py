@@ -55,7 +55,7 @@ def test_status_and_headers_may_be_given():
 
 @pytest.mark.parametrize("error", [Unauthenticated(), InvalidCredentials()])
 def test_every_401_names_a_scheme(error):
-    assert problem(error).headers["www-authenticate"] == "Bearer"
+    assert problem(error).headers["www-authenticate"] == 'Bearer realm="sigra"'
 
 
 def test_no_other_status_names_a_scheme():

@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from hypothesis import example, given, strategies as st
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from sigra.http.redirects import LIMIT, safe_next
 
@@ -38,9 +39,11 @@ FOREIGN = [
     "https://evil.test", "http://example.com/", "https:evil.test", "https:/evil.test", "https:///evil.test",
     "https:\\\\evil.test", "HTTPS://EVIL.test", "http:/evil.test", "//0x7f.1", "//[::1]", "ftp://evil.test",
     # backslash is slash
-    "/\\evil.test", "\\\\evil.test", "\\/evil.test", "/\\/evil.test", "\\evil.test", "//\\evil.test", "/a\\..\\\\evil.test",
+    "/\\evil.test", "\\\\evil.test", "\\/evil.test", "/\\/evil.test", "\\evil.test", "//\\evil.test",
+    "/a\\..\\\\evil.test",
     # what browsers drop
-    "/\t/evil.test", "/\n/evil.test", "/\r/evil.test", "\t//evil.test", " //evil.test", "/\t\\evil.test", "\x00//evil.test",
+    "/\t/evil.test", "/\n/evil.test", "/\r/evil.test", "\t//evil.test", " //evil.test", "/\t\\evil.test",
+    "\x00//evil.test",
     "\x1f//evil.test", "//evil.test\t", "/ev\nil", "/\x7f", "/\x00", "ht\ntps://evil.test", "java\tscript:alert(1)",
     # dot segments that leave an empty one in front
     "/.//evil.test", "/..//evil.test", "/./\\evil.test", "/%2e//evil.test", "/%2E%2e//evil.test", "/.%2e//evil.test",
@@ -48,14 +51,17 @@ FOREIGN = [
     # encoded slashes in front
     "/%2fevil.test", "/%2Fevil.test", "/%5cevil.test", "/%5Cevil.test", "%2f%2fevil.test", "%2fevil.test",
     # no http at all
-    "javascript:alert(1)", "JavaScript:alert(1)", "data:text/html,x", "vbscript:x", "mailto:x", "blob:https://example.com/x",
+    "javascript:alert(1)", "JavaScript:alert(1)", "data:text/html,x", "vbscript:x", "mailto:x",
+    "blob:https://example.com/x",
     "view-source:https://example.com", "x:/account",
     # look-alikes of our own
-    "https://example.com", "https://example.com.evil.test/", "https://example.com@evil.test/", "https://example.comevil/",
+    "https://example.com", "https://example.com.evil.test/", "https://example.com@evil.test/",
+    "https://example.comevil/",
     "https://example.com:443@evil.test/", "https://example.com:8443/", "https://example.com\\@evil.test/",
     "https://user@example.com/", "https://evil.test/https://example.com/", "https://evil.test#https://example.com/",
     "https://example.com//evil.test", "https://example.com/\\evil.test", "https://example.com/.//evil.test",
-    "https://\uff45xample.com/", "https://example\u3002com/", "https://example.com%2eevil.test/", "https://examp1e.com/",
+    "https://\uff45xample.com/", "https://example\u3002com/", "https://example.com%2eevil.test/",
+    "https://examp1e.com/",
     # not text
     "/\ud800", "/a\udfff?x",
     # headers

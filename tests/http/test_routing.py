@@ -1,7 +1,8 @@
 """Routes: found by path and method over all plugins, compared at start."""
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette import routing
 from starlette.responses import Response
 from starlette.routing import Host, Mount, NoMatchFound, WebSocketRoute
@@ -69,7 +70,8 @@ def test_a_websocket_has_its_own_routes(http_scope):
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "", "/logi", "/login/", "//login", "/LOGIN", "/login\n", "/sessions/", "/sessions/a/b", "/steps/x", "/steps/-1",
+    ["/", "", "/logi", "/login/", "//login", "/LOGIN", "/login\n", "/sessions/", "/sessions/a/b", "/steps/x",
+     "/steps/-1",
      "/steps/\u0664", "/steps/" + "9" * 5000, "/steps/7\n"],
 )  # fmt: skip
 def test_an_unknown_path_is_not_found(http_scope, path):

@@ -84,7 +84,7 @@ class Webhook:
 
     async def take(self, request: Request) -> Response:
         user = request.scope["sigra.user"]
-        return JSONResponse({"user": user and user.email})
+        return JSONResponse({"user": user and user.email, "method": request.method})
 
 
 async def test_hc35_a_route_open_to_foreign_posts_gets_no_cookie_identity() -> None:
@@ -94,9 +94,9 @@ async def test_hc35_a_route_open_to_foreign_posts_gets_no_cookie_identity() -> N
         closed = await client.post("/auth/closed", headers=CROSS[0])
         own = await client.post("/auth/closed")
 
-    assert open_.json() == {"user": None}
+    assert open_.json() == {"user": None, "method": "POST"}
     assert closed.status_code == 403
-    assert own.json() == {"user": "ada@example.com"}
+    assert own.json() == {"user": "ada@example.com", "method": "POST"}
 
 
 @pytest.mark.parametrize("headers", [*CROSS, {}])
@@ -108,3 +108,25 @@ async def test_hc35_a_cross_site_websocket_handshake_is_refused(headers: dict[st
                 pass
 
     assert refused.value.response.status_code == 403
+
+
+class Neighbours(Webhook):
+    """Of one path: open to foreign posts, and closed."""
+
+    name = "neighbours"
+
+    @hookimpl
+    def register_routes(self) -> list[Route]:
+        return [
+            Route("/webhook", self.take, methods=["POST"], cross_origin=True),
+            Route("/webhook", self.take, methods=["DELETE"]),
+        ]
+
+
+async def test_hc35_a_foreign_form_does_not_reach_a_closed_route_by_way_of_an_open_one() -> None:
+    async with running("sqlite:///:memory:", ["defaults", Neighbours()]) as client:
+        response = await client.post("/auth/webhook", data={"_method": "DELETE"}, headers=CROSS[0])
+        method = await client.request("DELETE", "/auth/webhook", headers=CROSS[0])
+
+    assert response.json() == {"user": None, "method": "POST"}
+    assert method.status_code == 403

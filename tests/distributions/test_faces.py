@@ -1,0 +1,69 @@
+"""Strangers need nothing but the public face: what they import is checked, and their own contract suites are run."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sigra
+import sigra.db
+import sigra.testing
+from sigra import Auth
+from tests.distributions.conftest import DISTRIBUTIONS, HERE
+
+PUBLIC = {"sigra": sigra, "sigra.db": sigra.db, "sigra.testing": sigra.testing}
+SOURCES = sorted(path for name in DISTRIBUTIONS for path in (HERE / name).rglob("*.py"))
+
+every_source = pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(HERE)))
+
+
+@every_source
+def test_a_stranger_imports_only_the_public_face(source):
+    ours = [(module, name) for module, name in imported(source) if module.partition(".")[0] == "sigra"]
+
+    assert [module for module, _ in ours if module not in PUBLIC] == []
+    assert [name for module, name in ours if name not in PUBLIC[module].__all__] == []
+
+
+@every_source
+def test_a_stranger_asks_auth_only_what_the_protocol_has(source):
+    asked = {
+        node.attr
+        for node in ast.walk(ast.parse(source.read_text()))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "auth"
+    }
+
+    assert asked <= {name for name in dir(Auth) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_a_stranger_passes_the_contract_in_a_project_of_its_own(name, unpacked, tmp_path):
+    """With its own tests alone: none of our fixtures and options are there."""
+    shutil.copytree(HERE / name / "tests", tmp_path / "tests")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(unpacked[name])},
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert "skipped" not in done.stdout
+
+
+def imported(source: Path) -> list[tuple[str, str]]:
+    """Module and name of everything that a file imports."""
+    found: list[tuple[str, str]] = []
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{source} imports by a relative path"
+            found += [(node.module or "", alias.name) for alias in node.names]
+    return found
