@@ -10,14 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sigra import hookspecs
     from sigra.core import Sigra
-    from sigra.errors import (
-        ConfigurationError,
-        InvalidCredentials,
-        InvalidToken,
-        Refused,
-        SigraError,
-        TooManyAttempts,
-    )
+    from sigra.errors import ConfigurationError, InvalidCredentials, InvalidToken, Refused, SigraError, TooManyAttempts
     from sigra.events import Action, Event, SignedIn, SignIn, SignInFailed
     from sigra.guards import current_user, requires
     from sigra.hookspecs import hookimpl
@@ -56,16 +49,23 @@ __all__ = [
     "requires",
 ]
 
-
-_HOMES = ("errors", "models", "events", "protocols", "settings", "hookspecs", "http.routing", "guards", "core")
-"""Where the names are, lowest floor first."""
+_HOMES = {
+    "core": ("Sigra",),
+    "errors": ("ConfigurationError", "InvalidCredentials", "InvalidToken", "Refused", "SigraError", "TooManyAttempts"),
+    "events": ("Action", "Event", "SignIn", "SignInFailed", "SignedIn"),
+    "guards": ("current_user", "requires"),
+    "hookspecs": ("hookimpl",),
+    "http.routing": ("Route",),
+    "models": ("Attempt", "Challenge", "Cookie", "Identity", "Issued", "Login", "User"),
+    "protocols": ("Auth", "Plugin"),
+    "settings": ("Settings",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        return getattr(import_module(f"sigra.{_HOME_OF[name]}"), name)
     if name == "hookspecs":
         return import_module("sigra.hookspecs")
-    for home in _HOMES if name in __all__ else ():
-        module = import_module(f"sigra.{home}")
-        if hasattr(module, name):
-            return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,16 +19,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp
 
-from sigra import hooks, hookspecs, settings as options
+from sigra import hooks, hookspecs
+from sigra import settings as options
 from sigra.crypto import Hasher, KeyRing
 from sigra.db.engine import Database
 from sigra.db.pending import PendingSignIns
 from sigra.db.schema import core_tables
 from sigra.db.single_use import SingleUseTokens
 from sigra.db.users import UserTable
-from sigra.errors import ConfigurationError, MethodNotAllowed, NotFound
+from sigra.errors import ConfigurationError
 from sigra.events import Action, Event
 from sigra.flows import LOGIN_COOKIE, LOGIN_FIELD, Seam
 from sigra.hooks import Active, Calls, Installed
@@ -130,9 +131,7 @@ class Sigra:
         self._opening = asyncio.Lock()
 
     @classmethod
-    def from_settings(
-        cls, plugins: Sequence[str | Plugin] | None = None, *, metadata: MetaData | None = None
-    ) -> Self:
+    def from_settings(cls, plugins: Sequence[str | Plugin] | None = None, *, metadata: MetaData | None = None) -> Self:
         """A `Sigra` from `sigra.toml` and `SIGRA_*` variables."""
         return cls(options.from_sources(), plugins, metadata=metadata)
 
@@ -189,7 +188,7 @@ class Sigra:
     def lineages(self) -> list[Lineage]:
         """The migrations of the core and of the active plugins' distributions, in the order in which they run."""
         # Brings Alembic, which an application that only serves does without.
-        from sigra.hooks.lineages import lineages
+        from sigra.hooks.lineages import lineages  # noqa: PLC0415
 
         return lineages(self.plugins)
 
@@ -252,9 +251,7 @@ class Sigra:
     async def revoke(self, tx: AsyncConnection, user: User, reason: str, keep: uuid.UUID | None = None) -> None:
         await self.seam.revoke(tx, user, reason, keep)
 
-    async def render(
-        self, request: Request, template: str, context: Mapping[str, Any], status: int = 200
-    ) -> Response:
+    async def render(self, request: Request, template: str, context: Mapping[str, Any], status: int = 200) -> Response:
         return self._render.response(template, {"request": request, "auth": self, **context}, status)
 
     # Building
@@ -344,4 +341,4 @@ def _origins(option: str, texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def _print_trace(line: str) -> None:
-    print(line, file=sys.stderr)
+    sys.stderr.write(f"{line}\n")

@@ -116,7 +116,7 @@ async def challenges_for_login(
 
 @hookspec
 async def waivers_for_login(auth: Auth, tx: AsyncConnection, request: Request, login: Login) -> Collection[str] | None:
-    """Each: return challenge kinds that need not be met here; lifts a kind only if every challenge of it is waivable."""
+    """Each: return challenge kinds that need not be met here; a kind with one fixed challenge stays."""
 
 
 @hookspec

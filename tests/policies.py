@@ -11,7 +11,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sigra import Action, Attempt, Auth, Challenge, Event, InvalidCredentials, Issued, Login, Refused, Route, SignIn, hookimpl
+from sigra import (
+    Action,
+    Attempt,
+    Auth,
+    Challenge,
+    Event,
+    InvalidCredentials,
+    Issued,
+    Login,
+    Refused,
+    Route,
+    SignIn,
+    hookimpl,
+)
 
 
 class Code(BaseModel):

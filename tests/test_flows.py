@@ -237,7 +237,9 @@ async def test_hc8_a_proof_read_before_a_revocation_is_refused(database: str) ->
     assert response.json()["code"] == "invalid_credentials"
 
 
-@pytest.mark.parametrize(("guessable", "status", "code"), [(True, 401, "invalid_credentials"), (False, 403, "account_disabled")])
+@pytest.mark.parametrize(
+    ("guessable", "status", "code"), [(True, 401, "invalid_credentials"), (False, 403, "account_disabled")]
+)
 async def test_only_a_proof_that_cannot_be_guessed_is_told_of_a_disabled_account(
     guessable: bool, status: int, code: str
 ) -> None:

@@ -32,9 +32,7 @@ async def rows(auth: Sigra) -> dict[str, Any]:
     tables = auth.metadata.tables
     sessions, ledger = tables["sigra_sessions"], tables["sigra_ledger"]
     async with auth.db.connect() as tx:
-        told = await tx.scalar(
-            select(func.count()).select_from(ledger).where(ledger.c.name == "sign_in.succeeded")
-        )
+        told = await tx.scalar(select(func.count()).select_from(ledger).where(ledger.c.name == "sign_in.succeeded"))
         return {
             "sessions": await tx.scalar(select(func.count()).select_from(sessions)),
             "events": told,
@@ -45,24 +43,23 @@ async def rows(auth: Sigra) -> dict[str, Any]:
 async def kill_at_every_statement(url: str) -> list[str | None]:
     """A fresh pending sign-in for each statement, until a worker lives through its sign-in."""
     outcomes: list[str | None] = []
-    async with Sigra(cheap_settings(url), mortal.PLUGINS) as auth:
-        async with Client(auth.wrap(application), auth) as client:
-            while not outcomes or outcomes[-1] is None:
-                before = await rows(auth)
-                body = {"email": "ada@example.com", "password": PASSWORD}
-                token = (await client.post("/auth/login", json=body)).json()["login_token"]
-                client.cookies.clear()
-                outcomes.append(await killed_at(url, token, len(outcomes) + 1))
-                after = await rows(auth)
-                again = await client.post("/auth/login/factor", json={"code": "right", "login_token": token})
-                client.cookies.clear()
-                last = await rows(auth)
+    async with Sigra(cheap_settings(url), mortal.PLUGINS) as auth, Client(auth.wrap(application), auth) as client:
+        while not outcomes or outcomes[-1] is None:
+            before = await rows(auth)
+            body = {"email": "ada@example.com", "password": PASSWORD}
+            token = (await client.post("/auth/login", json=body)).json()["login_token"]
+            client.cookies.clear()
+            outcomes.append(await killed_at(url, token, len(outcomes) + 1))
+            after = await rows(auth)
+            again = await client.post("/auth/login/factor", json={"code": "right", "login_token": token})
+            client.cookies.clear()
+            last = await rows(auth)
 
-                spent = before["pending"] == after["pending"]
-                assert after["sessions"] == after["events"]
-                assert after["sessions"] - before["sessions"] == int(spent)
-                assert again.status_code == (401 if spent else 200)
-                assert last["sessions"] == last["events"] == before["sessions"] + 1
+            spent = before["pending"] == after["pending"]
+            assert after["sessions"] == after["events"]
+            assert after["sessions"] - before["sessions"] == int(spent)
+            assert again.status_code == (401 if spent else 200)
+            assert last["sessions"] == last["events"] == before["sessions"] + 1
     return outcomes
 
 

@@ -100,7 +100,7 @@ def test_work_of_another_loop_is_left_to_it() -> None:
     background = Background()
 
     async def spawn() -> None:
-        background.spawn(asyncio.sleep(0))  # type: ignore[arg-type]
+        background.spawn(asyncio.sleep(0))
         await asyncio.sleep(0)
 
     async def drain() -> None:

@@ -15,6 +15,7 @@ from sigra.db.users import UserReader
 from sigra.errors import ConfigurationError
 from sigra.models import User
 
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """The row behind a secret and the active user that it points at.

@@ -1,12 +1,12 @@
 """Look-ups that travel together: one connection an event loop, one statement for all that arrive while another runs.
 
-Nothing is kept: a statement starts after every request that it answers has arrived, so a revocation is seen by the next.
+Nothing is kept: a statement starts after every request that it answers has arrived, so the next sees a revocation.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import Context
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -93,10 +93,14 @@ class _Line:
         wanted = list({digest: None for digests, answer in asked if not answer.done() for digest in digests})
         try:
             rows = await self._rows(statement, key, wanted) if wanted else {}
-        except Exception as error:  # whatever it is, those who wait are told, and the next batch is another matter
-            _tell(asked, lambda answer, _: answer.set_exception(error))
+        except Exception as error:  # noqa: BLE001  whatever it is, those who wait are told; the next batch goes on
+            for _, answer in asked:
+                if not answer.done():
+                    answer.set_exception(error)
             return
-        _tell(asked, lambda answer, digests: answer.set_result(next((rows[one] for one in digests if one in rows), None)))
+        for digests, answer in asked:
+            if not answer.done():
+                answer.set_result(next((rows[digest] for digest in digests if digest in rows), None))
 
     async def _rows(self, statement: Select[Any], key: int, wanted: list[bytes]) -> Rows:
         """What the statement finds; on a connection that was lost while it rested, once more on a new one."""
@@ -136,14 +140,6 @@ class _Line:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
-
-
-def _tell(
-    asked: Sequence[_Asked], say: Callable[[asyncio.Future[Sequence[Any] | None], Sequence[bytes]], None]
-) -> None:
-    for digests, answer in asked:
-        if not answer.done():
-            say(answer, digests)
 
 
 def _padded(wanted: list[bytes]) -> list[bytes]:

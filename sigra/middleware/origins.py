@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -16,7 +17,7 @@ from sigra.settings import Settings
 
 
 class CrossOriginMiddleware:
-    """Refuses unsafe requests that another origin made: on the mount path always, elsewhere when a cookie said who asks.
+    """Refuses other origins' unsafe requests: on the mount path always, elsewhere when a cookie said who asks.
 
     Args:
         base_origin: Our own.
@@ -27,7 +28,7 @@ class CrossOriginMiddleware:
         self, app: ASGIApp, settings: Settings, base_origin: str, trusted_origins: Sequence[str], table: RouteTable
     ) -> None:
         self.app, self.settings, self.table = app, settings, table
-        self._base_origin, self._trusted = base_origin, frozenset(trusted_origins)
+        self._is_refused = partial(is_refused, base_origin=base_origin, trusted_origins=frozenset(trusted_origins))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
@@ -41,11 +42,6 @@ class CrossOriginMiddleware:
             notes.by_cookie, notes.identity = False, None if notes.by_cookie else notes.identity
             set_identity(scope, notes.identity)
             return
-        if notes.by_cookie or (mounted and notes.identity is None):
-            if is_refused(
-                scope,
-                base_origin=self._base_origin,
-                trusted_origins=self._trusted,
-                session_cookie=notes.by_cookie,
-            ):
-                raise CrossOrigin
+        guarded = notes.by_cookie or (mounted and notes.identity is None)
+        if guarded and self._is_refused(scope, session_cookie=notes.by_cookie):
+            raise CrossOrigin

@@ -39,7 +39,7 @@ class Refusals:
         """Answer a connection that has not been answered yet."""
         if isinstance(error, ConfigurationError):
             # A plugin found out too late; its text is the operator's.
-            _log.error("%s", error.message)
+            _log.error("%s", error)
             error = InternalError()
         if scope["type"] == "websocket":
             await self._deny(scope, receive, send, error)

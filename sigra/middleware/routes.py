@@ -40,7 +40,7 @@ FORM_METHOD, FORM_METHODS = "_method", ("DELETE", "PATCH")
 
 
 class RoutesMiddleware:
-    """Serves the plugins' routes below the mount path, with its limits and headers; the rest goes to the application."""
+    """Serves the plugins' routes below the mount path, within its limits; the rest goes to the application."""
 
     def __init__(self, app: ASGIApp, settings: Settings, table: RouteTable, seam: Seam, refusals: Refusals) -> None:
         self.app, self.settings, self.seam, self.refusals = app, settings, seam, refusals

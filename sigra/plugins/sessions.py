@@ -1,4 +1,4 @@
-"""Sessions: an opaque secret in a cookie, one row each, looked up on every request, so that a revocation is seen at once."""
+"""Sessions: an opaque secret in a cookie, one row each, looked up on every request: a revocation is seen at once."""
 
 from __future__ import annotations
 

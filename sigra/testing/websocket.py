@@ -52,7 +52,8 @@ class WebSocketClosed(Exception):
 class WebSocket:
     """The client's end of an open WebSocket."""
 
-    def __init__(self, app: ASGIApp, scope: Scope) -> None:
+    def __init__(self, app: ASGIApp, scope: Scope, patience: float) -> None:
+        self._patience = patience
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()
         self._from_app: asyncio.Queue[Message] = asyncio.Queue()
         self._task = asyncio.create_task(self._run(app, scope))
@@ -134,7 +135,7 @@ class WebSocket:
         """Hang up, if nobody has; an application that does not take it is cut off."""
         if not self._task.done():
             await self._to_app.put({"type": "websocket.disconnect", "code": GOING_AWAY, "reason": ""})
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(self._patience):
             await self._task
 
 
@@ -146,17 +147,19 @@ async def connected(
     *,
     subprotocols: Sequence[str] = (),
     denial: bool = True,
+    patience: float = PATIENCE,
 ) -> AsyncIterator[WebSocket]:
     """A WebSocket, from its handshake to its end.
 
     Args:
         request: The handshake: its URL and headers.
         denial: Whether the server can answer a refusal with a response (ASGI, "WebSocket Denial Response").
+        patience: Seconds that the application has to end after its client has hung up.
 
     Raises:
         WebSocketRefused: The application did not accept.
     """
-    websocket = WebSocket(app, _scope(request, address, subprotocols, denial))
+    websocket = WebSocket(app, _scope(request, address, subprotocols, denial), patience)
     try:
         await websocket._shake_hands(request)
         yield websocket

@@ -70,7 +70,15 @@ def test_every_command_of_the_core_is_tried_with_wrong_configurations():
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ("nonsense",), ("--nonsense",), ("users", "nonsense"), ("users", "disable"), ("db",), ("keys", "generate", "x")],
+    [
+        (),
+        ("nonsense",),
+        ("--nonsense",),
+        ("users", "nonsense"),
+        ("users", "disable"),
+        ("db",),
+        ("keys", "generate", "x"),
+    ],
     ids=" ".join,
 )
 def test_wrong_usage_is_status_2(run: Run, arguments: tuple[str, ...]):
@@ -96,7 +104,9 @@ def test_a_quick_command_imports_no_heavy_library(tmp_path: Path, arguments: tup
         f"print('loaded:', *[name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
     )
 
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True
+    )
 
     assert done.stderr.decode().split() == ["loaded:"]
 

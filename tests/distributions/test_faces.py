@@ -43,18 +43,43 @@ def test_a_stranger_asks_auth_only_what_the_protocol_has(source):
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_a_stranger_passes_the_contract_in_a_project_of_its_own(name, unpacked, tmp_path):
     """With its own tests alone: none of our fixtures and options are there."""
-    shutil.copytree(HERE / name / "tests", tmp_path / "tests")
-    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
-        cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(unpacked[name])},
-        capture_output=True,
-        text=True,
-    )
+    done = run_contract(name, unpacked[name], tmp_path)
 
     assert done.returncode == 0, done.stdout
     assert "skipped" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ('        Column("blocked", Boolean, nullable=False),\n', ""),
+        ('"sigra_badges"', '"sigra_badge_readers"'),
+        ('    op.create_table(\n', '    op.create_table("sigra_badge_doors", Column("id", Boolean))\n    op.create_table(\n'),
+    ],
+    ids=["lacks a column", "makes another table", "makes one more"],
+)
+def test_a_stranger_whose_migrations_differ_breaks_the_contract(unpacked, tmp_path, right, wrong):
+    site = shutil.copytree(unpacked["sigra-badge"], tmp_path / "site")
+    revision = site / "sigra_badge" / "migrations" / "0001_badges.py"
+    assert right in revision.read_text()
+    revision.write_text(revision.read_text().replace(right, wrong, 1))
+    done = run_contract("sigra-badge", site, tmp_path)
+
+    assert done.returncode == 1, done.stdout
+    assert "1 failed" in done.stdout and "test_its_migrations_make_its_tables_and_no_others" in done.stdout
+
+
+def run_contract(name: str, site: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a distribution's own tests in a project that has nothing of ours."""
+    shutil.copytree(HERE / name / "tests", folder / "tests")
+    (folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+    )
 
 
 def imported(source: Path) -> list[tuple[str, str]]:

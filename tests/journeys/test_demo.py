@@ -154,9 +154,7 @@ def curl(line: str) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_demo_can_be_stopped_and_started_again(
-    tmp_path: Path, open_page: OpenPage, number: signal.Signals
-) -> None:
+def test_the_demo_can_be_stopped_and_started_again(tmp_path: Path, open_page: OpenPage, number: signal.Signals) -> None:
     port = free_port()
     with running(tmp_path, port) as first:
         page = open_page()
@@ -179,8 +177,9 @@ def test_the_demo_can_be_stopped_and_started_again(
 def test_a_port_in_use_is_said_in_one_line(demo: Demo, tmp_path: Path) -> None:
     port = demo.url.rpartition(":")[2]
 
-    with pytest.raises(RuntimeError, match=rf"^the demo ended: Error: Port {port} is in use: .+\n$"), running(
-        tmp_path, int(port)
+    with (
+        pytest.raises(RuntimeError, match=rf"^the demo ended: Error: Port {port} is in use: .+\n$"),
+        running(tmp_path, int(port)),
     ):
         pass
 

@@ -4,9 +4,8 @@ import asyncio
 
 import httpx2
 import pytest
-from starlette.types import Receive, Scope, Send
-
 from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.types import Receive, Scope, Send
 
 from sigra import Sigra, User, hookimpl
 from sigra.plugins.api_keys import APIKeys, NewKey
@@ -98,7 +97,9 @@ async def test_hc34_a_claimed_and_bad_key_is_401_on_every_path_and_never_the_coo
         user = await make_user(client.sigra)
         key = await make_api_key(client.sigra, user)
         await client.sign_in(user)
-        response = await client.get(path, headers={"authorization": f"Bearer {key[:-1]}{'a' if key[-1] != 'a' else 'b'}"})
+        response = await client.get(
+            path, headers={"authorization": f"Bearer {key[:-1]}{'a' if key[-1] != 'a' else 'b'}"}
+        )
 
     assert response.status_code == 401
     assert response.json()["code"] == "invalid_token"
@@ -233,8 +234,9 @@ class Both:
 
     @hookimpl
     async def identity_from_authorization(self, scheme: str) -> object:
-        from sigra import Identity, User
         import uuid
+
+        from sigra import Identity, User
 
         return Identity(User(uuid.uuid4(), None), self.name, "1") if scheme == "bearer" else None
 

@@ -1,11 +1,11 @@
 """Other origins' pages cannot act for a signed-in user, nor sign anybody in or out."""
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from sigra import Route, hookimpl
 from sigra.testing import WebSocketRefused, make_api_key, make_user
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from tests.apps import running
 
 CROSS = [
@@ -80,7 +80,10 @@ class Webhook:
 
     @hookimpl
     def register_routes(self) -> list[Route]:
-        return [Route("/webhook", self.take, methods=["POST"], cross_origin=True), Route("/closed", self.take, methods=["POST"])]
+        return [
+            Route("/webhook", self.take, methods=["POST"], cross_origin=True),
+            Route("/closed", self.take, methods=["POST"]),
+        ]
 
     async def take(self, request: Request) -> Response:
         user = request.scope["sigra.user"]

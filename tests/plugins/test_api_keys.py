@@ -77,8 +77,15 @@ async def test_scopes_can_be_limited_by_the_operator() -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("POST", "/auth/api-keys"), ("GET", "/auth/api-keys"), ("GET", "/auth/sessions"), ("DELETE", "/auth/sessions"),
-     ("POST", "/auth/login"), ("POST", "/auth/logout"), ("GET", "/auth/login")],
+    [
+        ("POST", "/auth/api-keys"),
+        ("GET", "/auth/api-keys"),
+        ("GET", "/auth/sessions"),
+        ("DELETE", "/auth/sessions"),
+        ("POST", "/auth/login"),
+        ("POST", "/auth/logout"),
+        ("GET", "/auth/login"),
+    ],
 )
 async def test_hc25_a_key_reads_the_session_and_nothing_else_of_the_mount_path(method: str, path: str) -> None:
     async with running("sqlite:///:memory:") as client:
@@ -171,9 +178,7 @@ async def test_hc18_a_secret_of_one_kind_is_nothing_in_the_slot_of_another(datab
         token = await issue(client.sigra)
         as_cookie = [await client.get("/auth/session", headers={"cookie": f"sigra={text}"}) for text in (key, token)]
         as_bearer = [await client.get("/", headers={"authorization": f"Bearer {text}"}) for text in (session, token)]
-        spent = await client.sigra.db.transaction(
-            lambda tx: client.sigra.tokens.spend(tx, "magic_link", token)
-        )
+        spent = await client.sigra.db.transaction(lambda tx: client.sigra.tokens.spend(tx, "magic_link", token))
         as_login = [
             await client.post("/auth/login", json={"email": user.email, "password": text}) for text in (key, session)
         ]

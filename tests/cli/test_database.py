@@ -1,0 +1,44 @@
+"""`sigra db`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.conftest import Run
+
+
+@pytest.fixture
+def on(run: Run, database: str) -> Run:
+    return lambda *arguments: run(*arguments, SIGRA_DATABASE_URL=database)
+
+
+def test_an_empty_database_is_upgraded_and_is_then_as_it_should_be(on: Run):
+    before, upgraded, after = on("db", "check"), on("db", "upgrade"), on("db", "check")
+
+    assert (before.exit_code, upgraded.exit_code, after.exit_code) == (1, 0, 0)
+    assert "sigra is at nothing, not 0001" in before.stdout
+    assert upgraded.stdout == "sigra: empty -> 0001\n"
+    assert after.stdout == "The database is as it should be.\n"
+
+
+def test_an_upgrade_can_be_repeated(on: Run):
+    on("db", "upgrade")
+
+    assert on("db", "upgrade").stdout == "sigra: stays at 0001\n"
+
+
+def test_current_tells_where_the_tables_are(on: Run):
+    before = on("db", "current").stdout
+    on("db", "upgrade")
+
+    assert before.splitlines()[1].split() == ["sigra", "-", "0001"]
+    assert on("db", "current").stdout.splitlines()[1].split() == ["sigra", "0001", "0001"]
+
+
+def test_a_command_on_an_empty_database_says_what_to_do(on: Run):
+    result = on("users", "list")
+
+    assert result.exit_code == 1
+    assert "sigra_users" in result.stderr
+    assert "run `sigra db upgrade`" in result.stderr
+    assert "SELECT" not in result.stderr
