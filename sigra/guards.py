@@ -38,7 +38,9 @@ async def current_user(connection: HTTPConnection) -> User:
 def requires(
     *, scopes: Iterable[str] = (), fresh: bool | timedelta = False, assurance: Assurance | None = None
 ) -> Requirement:
-    """Ask for more than a user: `user = await requires(scopes=["reports:read"])(request)`.
+    """Ask for more than a user.
+
+    Awaited with the connection: `user = await requires(scopes=["reports:read"])(request)`.
 
     Args:
         scopes: All of them must be carried.

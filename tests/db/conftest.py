@@ -84,7 +84,7 @@ async def create_all(db: Database, metadata: MetaData) -> None:
 
 
 async def threads_ended() -> None:
-    """SQLite's driver tells the event loop when a connection that was given up is closed: the loop must still be there."""
+    """Keep the event loop until SQLite's driver has told it that connections which were given up are closed."""
     for thread in threading.enumerate():
         if "_connection_worker_thread" in thread.name:
             await asyncio.to_thread(thread.join, 5)

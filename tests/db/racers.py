@@ -1,12 +1,16 @@
-"""What other processes do in the tests of this folder: `python -m tests.db.racers spend|write URL`, a round a line."""
+"""What other processes do in the tests of this folder."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import sys
 import time
 from datetime import UTC, datetime
+from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
+from typing import Self
 
 from sqlalchemy import Column, Integer, MetaData, Table, update
 
@@ -45,44 +49,55 @@ async def write(db: Database, seconds: str) -> int:
     return sum(await asyncio.gather(*(go_on() for _ in range(4))))
 
 
-async def main(deed: str, url: str) -> None:
+DEEDS = {"spend": spend, "write": write}
+
+
+async def once(deed: str, url: str, line: str) -> int:
     db = Database(url)
-    print("ready", flush=True)
-    while line := (await asyncio.to_thread(sys.stdin.readline)).strip():
-        print(await {"spend": spend, "write": write}[deed](db, line), flush=True)
-    await db.aclose()
+    try:
+        return await DEEDS[deed](db, line)
+    finally:
+        await db.aclose()
+
+
+def run(round_: tuple[str, str, str]) -> int:
+    together.wait()
+    return asyncio.run(once(*round_))
+
+
+def meet(barrier: Barrier) -> None:
+    global together  # noqa: PLW0603  a forked process has it to itself
+    together = barrier
+
+
+def main(deed: str, url: str, count: str) -> None:
+    """Import once, fork, and go through the rounds."""
+    forked = get_context("fork")
+    with forked.Pool(int(count), meet, (forked.Barrier(int(count)),)) as pool:
+        for line in sys.stdin:
+            print(json.dumps(pool.map(run, [(deed, url, line.strip())] * int(count), chunksize=1)), flush=True)
 
 
 class Racers:
-    """Some of these processes, driven together."""
+    """Some processes, that start every round at the same instant."""
 
     def __init__(self, deed: str, url: str, count: int) -> None:
-        self._command = [sys.executable, "-m", "tests.db.racers", deed, url]
-        self._count = count
+        self._command = [sys.executable, "-m", "tests.db.racers", deed, url, str(count)]
 
-    async def __aenter__(self) -> Racers:
+    async def __aenter__(self) -> Self:
         pipe = asyncio.subprocess.PIPE
-        self._processes = [
-            await asyncio.create_subprocess_exec(*self._command, stdin=pipe, stdout=pipe) for _ in range(self._count)
-        ]
-        await self._answers()
+        self._process = await asyncio.create_subprocess_exec(*self._command, stdin=pipe, stdout=pipe)
         return self
 
-    async def round(self, line: str) -> list[str]:
-        """Give every process the line at once; their answers."""
-        for process in self._processes:
-            process.stdin.write(f"{line}\n".encode())
-        return await self._answers()
-
-    async def _answers(self) -> list[str]:
-        lines = await asyncio.gather(*(process.stdout.readline() for process in self._processes))
-        return [line.decode().strip() for line in lines]
+    async def round(self, line: str) -> list[int]:
+        """Give every process the line; their answers."""
+        self._process.stdin.write(f"{line}\n".encode())
+        return json.loads(await self._process.stdout.readline())
 
     async def __aexit__(self, *_: object) -> None:
-        for process in self._processes:
-            process.stdin.close()
-        await asyncio.gather(*(process.wait() for process in self._processes))
+        self._process.stdin.close()
+        await self._process.wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    main(*sys.argv[1:])
