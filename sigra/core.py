@@ -105,7 +105,7 @@ class Sigra:
 
         self.metadata = MetaData() if metadata is None else metadata
         self.db = Database(settings.database_url.get_secret_value(), random=random)
-        keys = KeyRing([key.get_secret_value() for key in settings.secret_keys])
+        keys = KeyRing([key.get_secret_value() for key in settings.secret_keys], clock=clock)
         core = core_tables(self.metadata)
         self.users = UserTable(core.users, self.db, clock=clock, random=random, emit=self.emit)
         self.tokens = SingleUseTokens(core.tokens, keys, clock=clock, random=random)

@@ -25,7 +25,6 @@
     ├── PayloadTooLarge               413
     ├── UnsupportedMediaType          415
     ├── ValidationFailed              422  names the fields
-    │   └── WeakPassword
     ├── InternalError                 500  a plugin's bug, without its text
     └── Unavailable                   503  come back later; nobody was let in
         └── HookFailed                     a plugin failed where it could have refused

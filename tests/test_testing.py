@@ -215,7 +215,7 @@ def test_every_fixture_is_documented():
     assert all(inspect.getdoc(value) for value in found.values())
 
 
-OVERRIDING = '''
+OVERRIDING = """
 import pytest
 from sigra import Route, hookimpl
 from starlette.responses import PlainTextResponse
@@ -247,7 +247,7 @@ def anyio_backend():
 async def test_the_plugin_is_there(sigra_signed_in):
     assert (await sigra_signed_in.get("/auth/hello")).text == "hello"
     assert (await sigra_signed_in.get("/")).json()["user"]["email"] == "ada@example.com"
-'''
+"""
 
 
 def test_the_fixtures_serve_a_project_that_knows_nothing_of_ours(tmp_path):
@@ -274,6 +274,7 @@ def run_pytest(folder):
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(folder)},
         capture_output=True,
         text=True,
+        check=False,
     )
 
 

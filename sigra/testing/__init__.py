@@ -10,14 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sigra.testing.accounts import (
-        EMAIL,
-        PASSWORD,
-        create_tables,
-        make_api_key,
-        make_user,
-        migrate,
-    )
+    from sigra.testing.accounts import EMAIL, PASSWORD, create_tables, installation, make_api_key, make_user, migrate
+    from sigra.testing.application import application
     from sigra.testing.cheap import cheap_settings
     from sigra.testing.client import Client
     from sigra.testing.clock import FrozenClock
@@ -25,7 +19,8 @@ if TYPE_CHECKING:
     from sigra.testing.websocket import WebSocket, WebSocketClosed, WebSocketRefused
 
 _ROOMS = {
-    "accounts": ("EMAIL", "PASSWORD", "create_tables", "make_api_key", "make_user", "migrate"),
+    "accounts": ("EMAIL", "PASSWORD", "create_tables", "installation", "make_api_key", "make_user", "migrate"),
+    "application": ("application",),
     "cheap": ("cheap_settings",),
     "client": ("Client",),
     "clock": ("FrozenClock",),
@@ -42,8 +37,10 @@ __all__ = [
     "WebSocket",
     "WebSocketClosed",
     "WebSocketRefused",
+    "application",
     "cheap_settings",
     "create_tables",
+    "installation",
     "make_api_key",
     "make_user",
     "migrate",

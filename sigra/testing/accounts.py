@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sigra.core import Sigra
@@ -9,9 +14,27 @@ from sigra.db.migrations import upgrade
 from sigra.models import User
 from sigra.plugins.api_keys import APIKeys, NewKey
 from sigra.plugins.password import Password
+from sigra.protocols import Plugin
+from sigra.settings import Settings
+from sigra.testing.clock import FrozenClock
 
 EMAIL = "ada@example.com"
 PASSWORD = "correct horse battery staple"  # noqa: S105  (everybody's test password)
+
+
+@asynccontextmanager
+async def installation(
+    settings: Settings,
+    plugins: Sequence[str | Plugin] | None = None,
+    *,
+    metadata: MetaData | None = None,
+    clock: Callable[[], datetime] | None = None,
+) -> AsyncIterator[Sigra]:
+    """A `Sigra`, started, its tables made and empty; ended with the block."""
+    auth = Sigra(settings, plugins, metadata=metadata, clock=clock or FrozenClock())
+    await create_tables(auth)
+    async with auth:
+        yield auth
 
 
 async def create_tables(auth: Sigra) -> None:

@@ -80,7 +80,9 @@ class Client(httpx2.AsyncClient):
             response = await self.sigra.sign_in(request, Login(user, amr or ("pwd",), **login))
             await response(scope, receive, send)
 
-        async with Client(self.sigra.wrap(endpoint), self.sigra, address=self.address, cookies=self.cookies.jar) as proven:
+        async with Client(
+            self.sigra.wrap(endpoint), self.sigra, address=self.address, cookies=self.cookies.jar
+        ) as proven:
             return await proven.post("/")
 
     async def sign_out(self) -> httpx2.Response:

@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sigra import testing
+
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
     from starlette.types import ASGIApp
@@ -32,18 +34,14 @@ if TYPE_CHECKING:
     from sigra.models import User
     from sigra.protocols import Plugin
     from sigra.settings import Settings
-    from sigra.testing.client import Client
-    from sigra.testing.clock import FrozenClock
 
 pytest.register_assert_rewrite("sigra.testing.contract")
 
 
 @pytest.fixture
-def sigra_clock() -> FrozenClock:
+def sigra_clock() -> testing.FrozenClock:
     """A clock that stands still until `sigra_clock.tick(timedelta(…))`."""
-    from sigra.testing.clock import FrozenClock
-
-    return FrozenClock()
+    return testing.FrozenClock()
 
 
 @pytest.fixture
@@ -55,9 +53,7 @@ def sigra_database_url(tmp_path: Path) -> str:
 @pytest.fixture
 def sigra_settings(sigra_database_url: str) -> Settings:
     """Options for tests: http://localhost, the cheapest hash. See `sigra.testing.cheap_settings`."""
-    from sigra.testing.cheap import cheap_settings
-
-    return cheap_settings(sigra_database_url)
+    return testing.cheap_settings(sigra_database_url)
 
 
 @pytest.fixture
@@ -67,36 +63,28 @@ def sigra_plugins() -> Sequence[str | Plugin]:
 
 
 @pytest.fixture
-def sigra_metadata() -> MetaData:
-    """The MetaData that Sigra's tables are made on; override it to have the host's tables beside them."""
-    from sqlalchemy import MetaData
-
-    return MetaData()
+def sigra_metadata() -> MetaData | None:
+    """The MetaData that Sigra's tables are made on: a new one; override it to have the host's tables beside them."""
+    return None
 
 
 @pytest.fixture
 async def sigra_auth(
     sigra_settings: Settings,
     sigra_plugins: Sequence[str | Plugin],
-    sigra_metadata: MetaData,
-    sigra_clock: FrozenClock,
+    sigra_metadata: MetaData | None,
+    sigra_clock: testing.FrozenClock,
 ) -> AsyncIterator[Sigra]:
     """A `Sigra`, started, its tables made and empty."""
-    from sigra.core import Sigra
-    from sigra.testing.accounts import create_tables
-
-    auth = Sigra(sigra_settings, sigra_plugins, metadata=sigra_metadata, clock=sigra_clock)
-    await create_tables(auth)
-    async with auth:
+    made = testing.installation(sigra_settings, sigra_plugins, metadata=sigra_metadata, clock=sigra_clock)
+    async with made as auth:
         yield auth
 
 
 @pytest.fixture
 def sigra_application() -> ASGIApp:
     """The application to protect: it says who asks, on WebSockets too."""
-    from sigra.testing.application import application
-
-    return application
+    return testing.application
 
 
 @pytest.fixture
@@ -106,28 +94,22 @@ def sigra_app(sigra_auth: Sigra, sigra_application: ASGIApp) -> ASGIApp:
 
 
 @pytest.fixture
-async def sigra_client(sigra_auth: Sigra, sigra_app: ASGIApp) -> AsyncIterator[Client]:
+async def sigra_client(sigra_auth: Sigra, sigra_app: ASGIApp) -> AsyncIterator[testing.Client]:
     """A client that nobody is signed in with."""
-    from sigra.testing.client import Client
-
-    async with Client(sigra_app, sigra_auth) as client:
+    async with testing.Client(sigra_app, sigra_auth) as client:
         yield client
 
 
 @pytest.fixture
 async def sigra_user(sigra_auth: Sigra) -> User:
     """An account: `sigra.testing.EMAIL`, proven, with `sigra.testing.PASSWORD`."""
-    from sigra.testing.accounts import make_user
-
-    return await make_user(sigra_auth)
+    return await testing.make_user(sigra_auth)
 
 
 @pytest.fixture
-async def sigra_signed_in(sigra_auth: Sigra, sigra_app: ASGIApp, sigra_user: User) -> AsyncIterator[Client]:
+async def sigra_signed_in(sigra_auth: Sigra, sigra_app: ASGIApp, sigra_user: User) -> AsyncIterator[testing.Client]:
     """A client that `sigra_user` is signed in with, by password."""
-    from sigra.testing.client import Client
-
-    async with Client(sigra_app, sigra_auth) as client:
+    async with testing.Client(sigra_app, sigra_auth) as client:
         response = await client.sign_in(sigra_user)
         assert response.status_code == 200, response.text
         yield client

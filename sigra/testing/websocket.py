@@ -112,7 +112,12 @@ class WebSocket:
         await self._task
         return {"type": "websocket.close", "code": ABNORMAL}
 
-    async def _shake_hands(self, request: httpx2.Request) -> None:
+    async def open(self, request: httpx2.Request) -> None:
+        """Shake hands.
+
+        Raises:
+            WebSocketRefused: The application did not accept.
+        """
         await self._to_app.put({"type": "websocket.connect"})
         message = await self._next()
         if message["type"] == "websocket.accept":
@@ -131,7 +136,7 @@ class WebSocket:
             more = message.get("more_body", False)
         return httpx2.Response(start["status"], headers=start["headers"], content=body, request=request)
 
-    async def _end(self) -> None:
+    async def end(self) -> None:
         """Hang up, if nobody has; an application that does not take it is cut off."""
         if not self._task.done():
             await self._to_app.put({"type": "websocket.disconnect", "code": GOING_AWAY, "reason": ""})
@@ -161,10 +166,10 @@ async def connected(
     """
     websocket = WebSocket(app, _scope(request, address, subprotocols, denial), patience)
     try:
-        await websocket._shake_hands(request)
+        await websocket.open(request)
         yield websocket
     finally:
-        await websocket._end()
+        await websocket.end()
 
 
 def _scope(request: httpx2.Request, address: tuple[str, int], subprotocols: Sequence[str], denial: bool) -> Scope:

@@ -121,9 +121,8 @@ def test_the_entry_point_prints_the_version(folder: Path):
     assert done.stdout.startswith("sigra, version ")
 
 
-@pytest.mark.parametrize("url", ["postgresql://nobody:tiger@127.0.0.1:1/x", "sqlite:////absent/folder/x.db"])
-def test_hc45_an_absent_database_is_status_1(run: Run, url: str):
-    result = run("users", "list", SIGRA_DATABASE_URL=url)
+def test_hc45_an_absent_database_is_status_1(run: Run):
+    result = run("users", "list", SIGRA_DATABASE_URL="postgresql://nobody:tiger@127.0.0.1:1/x")
 
     assert result.exit_code == 1
     assert "The database does not answer" in result.stderr

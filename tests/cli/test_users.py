@@ -57,6 +57,8 @@ async def sign_in(client: Client, password: str = PASSWORD) -> int:
     return (await client.post("/auth/login", json=body)).status_code
 
 
+@pytest.mark.databases("sqlite")
+@pytest.mark.databases("sqlite")
 def test_a_created_account_can_sign_in_and_counts_as_verified(ada: Run, database: str):
     async def story(client: Client) -> dict[str, Any]:
         assert await sign_in(client) == 200
@@ -74,6 +76,7 @@ def test_a_prompt_asks_for_the_password_twice(on: Run):
     assert PASSWORD not in result.output
 
 
+@pytest.mark.databases("sqlite")
 @pytest.mark.parametrize(
     ("email", "password", "reason"),
     [
@@ -91,6 +94,7 @@ def test_an_account_that_cannot_be_is_refused(ada: Run, email: str, password: st
     assert len(ada("users", "list").stdout.splitlines()) == 2
 
 
+@pytest.mark.databases("sqlite")
 def test_accounts_are_listed_with_their_status(ada: Run):
     ada("users", "create", "eve@example.com", "--password-stdin", input=f"{PASSWORD}\n")
     ada("users", "disable", "eve@example.com")
@@ -126,6 +130,7 @@ def test_hc8_a_disabled_account_loses_its_session_and_its_keys(ada: Run, databas
     assert serve(database, story) == [200, 401, 401, 401]
 
 
+@pytest.mark.databases("sqlite")
 def test_hc8_what_was_ended_stays_ended_when_an_account_is_enabled(ada: Run, database: str):
     key = ada("api-keys", "create", "ada@example.com", "--name", "ci").stdout.strip()
 
@@ -140,6 +145,7 @@ def test_hc8_what_was_ended_stays_ended_when_an_account_is_enabled(ada: Run, dat
     assert serve(database, story) == [401, 401, 200]
 
 
+@pytest.mark.databases("sqlite")
 def test_disabling_twice_and_enabling_an_active_account_are_no_errors(ada: Run):
     statuses = [ada("users", command, "ada@example.com").exit_code for command in ("enable", "disable", "disable")]
 
@@ -160,6 +166,7 @@ def test_an_account_that_is_being_closed_is_not_enabled(ada: Run, database: str)
     assert "is being closed" in result.stderr
 
 
+@pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("command", ["disable", "enable", "set-password"])
 @pytest.mark.parametrize("email", ["nobody@example.com", "no address"])
 def test_an_absent_account_is_status_1(ada: Run, command: str, email: str):
@@ -169,6 +176,7 @@ def test_an_absent_account_is_status_1(ada: Run, command: str, email: str):
     assert result.stderr == f"Error: There is no account of {email}.\n"
 
 
+@pytest.mark.databases("sqlite")
 def test_a_new_password_ends_sessions_and_leaves_keys(ada: Run, database: str):
     key = ada("api-keys", "create", "ada@example.com", "--name", "ci").stdout.strip()
     new = "another horse battery staple"
@@ -196,6 +204,7 @@ def test_a_key_is_printed_alone_and_carries_its_scopes(ada: Run, database: str):
     assert serve(database, story) == 200
 
 
+@pytest.mark.databases("sqlite")
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [

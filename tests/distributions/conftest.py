@@ -65,7 +65,7 @@ def install(unpacked: dict[str, Path], uninstall: Callable[..., None]) -> Iterat
 async def house(
     install: Callable[..., None], sigra_settings: Settings, sigra_clock: FrozenClock
 ) -> AsyncIterator[Callable[..., Awaitable[House]]]:
-    """`await house(*policies)`: every built-in, both strangers and the policies, with one user who knows every proof."""
+    """`await house(*policies)`: the built-ins, both strangers and the policies, and one user with every proof."""
     install("sigra-badge", "sigra-careless")
     async with AsyncExitStack() as stack:
 

@@ -1,4 +1,4 @@
-"""Policies as a plugin would write them: limits, locks, bans, a second factor, an audit; none of them looks at a URL."""
+"""Policies as a plugin would write them: limits, locks, bans, a second factor, an audit; none looks at a URL."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -198,4 +198,3 @@ def raiser(hook: str) -> Raiser:
 
     fail.__name__ = hook
     return type("Raiser", (Raiser,), {hook: hookimpl(fail)})(hook)
-

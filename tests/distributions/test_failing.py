@@ -1,4 +1,4 @@
-"""Plugins that fail: refused where they could have refused, passed over where they are only told (hard cases 47, 48)."""
+"""Plugins that fail: refused where they could have refused, passed over where they are told (hard cases 47, 48)."""
 
 from itertools import combinations
 

@@ -1,4 +1,4 @@
-"""No way to a credential leads past a second factor, and a pending sign-in is good for nothing else (hard cases 10, 11)."""
+"""No way to a credential leads past a second factor, nor does a pending sign-in (hard cases 10, 11)."""
 
 import asyncio
 from datetime import timedelta
@@ -151,7 +151,8 @@ async def test_hc11_a_session_is_no_pending_sign_in(house):
     await post(client, "/login/asker", CODE)
     session = client.cookies[here.auth.settings.cookie_name("sigra")]
 
-    assert outcome(await post(here.client(), "/login/asker", {**CODE, "login_token": session})) == (401, "login_expired")
+    swapped = await post(here.client(), "/login/asker", {**CODE, "login_token": session})
+    assert outcome(swapped) == (401, "login_expired")
 
 
 async def test_hc11_the_second_step_is_the_first_ones_users(house):

@@ -26,7 +26,9 @@ PASSWORD_WAY = Way("/login", {"email": EMAIL, "password": PASSWORD}, {"email": E
 BADGE_WAY = Way("/badge", {"number": "4711", "pin": "2468"}, {"number": "4711", "pin": "1357"})
 CARELESS_WAY = Way("/careless", {"email": EMAIL, "word": "sesame"}, {"email": EMAIL, "word": "poppy"})
 
-every_way = pytest.mark.parametrize("way", [PASSWORD_WAY, BADGE_WAY, CARELESS_WAY], ids=["password", "badge", "careless"])
+every_way = pytest.mark.parametrize(
+    "way", [PASSWORD_WAY, BADGE_WAY, CARELESS_WAY], ids=["password", "badge", "careless"]
+)
 
 
 @dataclass(frozen=True)

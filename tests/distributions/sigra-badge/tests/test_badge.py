@@ -1,7 +1,8 @@
 """What any plugin promises, checked by the suite that Sigra ships; run where the plugin is installed."""
 
-from sigra.testing import PluginContract
 from sigra_badge import Badge
+
+from sigra.testing import PluginContract
 
 
 class TestBadge(PluginContract):
