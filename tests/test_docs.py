@@ -126,7 +126,7 @@ async def test_the_plugin_of_the_page_signs_in(badge: Client) -> None:
 
 
 @pytest.mark.parametrize("proof", [{"number": "7", "pin": "4321"}, {"number": "8", "pin": "1234"}])
-async def test_hc39_the_plugin_of_the_page_answers_wrong_proofs_alike(badge: Client, proof: dict[str, str]) -> None:
+async def test_the_plugin_of_the_page_answers_wrong_proofs_alike(badge: Client, proof: dict[str, str]) -> None:
     answer = await badge.post("/auth/badge", json=proof)
 
     assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")

@@ -67,7 +67,7 @@ async def test_nobody_is_unauthenticated(guard: Any, kind: str) -> None:
     assert await refusal(guard, connection(None, kind)) is Unauthenticated
 
 
-async def test_every_scope_must_be_carried() -> None:
+async def test_hc25_every_scope_must_be_carried() -> None:
     assert await requires(scopes=["reports:read"])(connection(KEY)) is USER
     assert await refusal(requires(scopes=["reports:read", "reports:write"]), connection(KEY)) is InsufficientScope
     assert await refusal(requires(scopes=["reports:read"]), connection(SESSION)) is InsufficientScope

@@ -92,7 +92,7 @@ def test_hc50_what_is_passed_on_cannot_be_changed(value: Any) -> None:
             setattr(value, name, "other")
 
 
-def test_hc9_a_user_shows_four_things_of_itself() -> None:
+def test_a_user_shows_four_things_of_itself() -> None:
     assert USER.public() == {
         "id": str(USER.id),
         "email": "ann@example.com",

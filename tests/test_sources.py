@@ -107,7 +107,7 @@ def test_values_that_are_no_text_are_left_to_the_model() -> None:
         ({"issuer_": {"a": "x"}}, "SIGRA_TOTP__ISSUER___A", "SIGRA_TOTP__ISSUER"),
     ],
 )
-def test_a_name_that_nothing_reads_is_refused_with_the_nearest(
+def test_hc49_a_name_that_nothing_reads_is_refused_with_the_nearest(
     values: dict[str, Any], option: str, nearest: str
 ) -> None:
     message = error(values)

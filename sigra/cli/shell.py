@@ -20,7 +20,7 @@ Settings come from sigra.toml and SIGRA_* variables. Active plugins add commands
 APP = "The Sigra object of your application; otherwise SIGRA_APP, or else the settings alone."
 
 
-class MisConfigured(click.ClickException):
+class Misconfigured(click.ClickException):
     """Ends a command with the paragraph of a `ConfigurationError`."""
 
     exit_code = 2
@@ -39,7 +39,7 @@ class Shell(click.Group):
         try:
             return super().invoke(ctx)
         except ConfigurationError as error:
-            raise MisConfigured(str(error)) from error
+            raise Misconfigured(str(error)) from error
         except SigraError as error:
             raise click.ClickException(explain(error)) from error
 

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sigra.testing.accounts import EMAIL, PASSWORD, create_tables, installation, make_api_key, make_user, migrate
-    from sigra.testing.application import application
     from sigra.testing.cheap import cheap_settings
     from sigra.testing.client import Client
     from sigra.testing.clock import FrozenClock
     from sigra.testing.contract import PluginContract
     from sigra.testing.websocket import WebSocket, WebSocketClosed, WebSocketRefused
+    from sigra.testing.who_asks import application
 
 _ROOMS = {
     "accounts": ("EMAIL", "PASSWORD", "create_tables", "installation", "make_api_key", "make_user", "migrate"),
-    "application": ("application",),
+    "who_asks": ("application",),
     "cheap": ("cheap_settings",),
     "client": ("Client",),
     "clock": ("FrozenClock",),

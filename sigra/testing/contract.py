@@ -23,10 +23,10 @@ from sigra.hooks import installed
 from sigra.hookspecs import API
 from sigra.protocols import Plugin
 from sigra.testing.accounts import create_tables, make_api_key, make_user, migrate
-from sigra.testing.application import application
 from sigra.testing.cheap import cheap_settings
 from sigra.testing.client import Client
 from sigra.testing.probing import path_of, places, probe
+from sigra.testing.who_asks import application
 
 
 @pytest.mark.anyio

@@ -57,8 +57,6 @@ async def sign_in(client: Client, password: str = PASSWORD) -> int:
     return (await client.post("/auth/login", json=body)).status_code
 
 
-@pytest.mark.databases("sqlite")
-@pytest.mark.databases("sqlite")
 def test_a_created_account_can_sign_in_and_counts_as_verified(ada: Run, database: str):
     async def story(client: Client) -> dict[str, Any]:
         assert await sign_in(client) == 200
@@ -69,6 +67,7 @@ def test_a_created_account_can_sign_in_and_counts_as_verified(ada: Run, database
     assert (user["email"], user["email_verified"], user["name"]) == ("ada@example.com", True, "Ada")
 
 
+@pytest.mark.databases("sqlite")
 def test_a_prompt_asks_for_the_password_twice(on: Run):
     result = on("users", "create", "ada@example.com", input=f"{PASSWORD}\n{PASSWORD}\n")
 
@@ -104,6 +103,7 @@ def test_accounts_are_listed_with_their_status(ada: Run):
     assert lines == [["EMAIL", "STATUS"], ["ada@example.com", "active"], ["eve@example.com", "disabled"]]
 
 
+@pytest.mark.databases("sqlite")
 def test_a_listed_name_cannot_speak_to_the_terminal(on: Run, database: str):
     async def attack() -> None:
         async with Sigra(cheap_settings(database)) as auth:
@@ -130,7 +130,6 @@ def test_hc8_a_disabled_account_loses_its_session_and_its_keys(ada: Run, databas
     assert serve(database, story) == [200, 401, 401, 401]
 
 
-@pytest.mark.databases("sqlite")
 def test_hc8_what_was_ended_stays_ended_when_an_account_is_enabled(ada: Run, database: str):
     key = ada("api-keys", "create", "ada@example.com", "--name", "ci").stdout.strip()
 
@@ -152,6 +151,7 @@ def test_disabling_twice_and_enabling_an_active_account_are_no_errors(ada: Run):
     assert statuses == [0, 0, 0]
 
 
+@pytest.mark.databases("sqlite")
 def test_an_account_that_is_being_closed_is_not_enabled(ada: Run, database: str):
     async def close() -> None:
         async with Sigra(cheap_settings(database)) as auth:
@@ -176,7 +176,6 @@ def test_an_absent_account_is_status_1(ada: Run, command: str, email: str):
     assert result.stderr == f"Error: There is no account of {email}.\n"
 
 
-@pytest.mark.databases("sqlite")
 def test_a_new_password_ends_sessions_and_leaves_keys(ada: Run, database: str):
     key = ada("api-keys", "create", "ada@example.com", "--name", "ci").stdout.strip()
     new = "another horse battery staple"
@@ -192,6 +191,7 @@ def test_a_new_password_ends_sessions_and_leaves_keys(ada: Run, database: str):
     assert serve(database, story) == [401, 200, 401, 200]
 
 
+@pytest.mark.databases("sqlite")
 def test_a_key_is_printed_alone_and_carries_its_scopes(ada: Run, database: str):
     create = ("api-keys", "create", "ada@example.com", "--name", "ci", "--scope", "reports:read", "--scope", "x")
     key = ada(*create).stdout

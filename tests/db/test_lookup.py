@@ -8,7 +8,7 @@ from sqlalchemy import Boolean, Column, MetaData, Table, insert, update
 from sigra.db import Database, Digest, Id, Lookup, user_ref
 from sigra.db.schema import core_tables
 from sigra.errors import ConfigurationError, Unavailable
-from tests.db.conftest import create_all
+from tests.db.conftest import create_all, threads_ended
 
 
 @pytest.fixture
@@ -122,6 +122,8 @@ async def test_hc45_no_database_is_unavailable(tmp_path):
 
     with pytest.raises(Unavailable):
         await Lookup(badges, badges.c.digest).find(db, [bytes(32)])
+
+    await threads_ended()
 
 
 def test_hc49_a_table_beside_the_users_is_refused():

@@ -10,8 +10,7 @@ import pytest
 from sigra import ConfigurationError, Sigra
 from sigra.db.migrations import check, current, newest, upgrade
 from sigra.settings import from_sources
-from sigra.testing import Client, make_user, migrate
-from sigra.testing.application import application
+from sigra.testing import Client, application, make_user, migrate
 from sigra.testing.cheap import SECRET_KEY
 from tests.distributions.conftest import DISTRIBUTIONS
 from tests.distributions.ways import BADGE_WAY, badge_of, outcome, post

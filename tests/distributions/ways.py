@@ -9,8 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from sigra import Sigra, User
-from sigra.testing import EMAIL, PASSWORD, Client
-from sigra.testing.application import application
+from sigra.testing import EMAIL, PASSWORD, Client, application
 
 
 @dataclass(frozen=True)

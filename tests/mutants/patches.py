@@ -1,7 +1,7 @@
 """A mutant: a small patch that deletes one security rule, with a few lines before it that say what must notice.
 
-`Hard-case: 36`, `Rule: a target that a browser reads as another host is refused`, `Tests: tests/…::test_hc36_… tests/…`,
-and, where not every database takes part, `Databases: sqlite`. The values are lists; one line each.
+`Hard-case: 36`, `Rule: a target that a browser reads as another host is refused`, `Tests: tests/…::test_hc36_… …`, and,
+where not every database takes part, `Databases: sqlite`. The values are lists; one line each.
 """
 
 from __future__ import annotations

@@ -11,12 +11,12 @@ from starlette.websockets import WebSocket
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer `{"user": …, "method": …}` to every request, and the same to every message on a WebSocket."""
     if scope["type"] == "http":
-        await JSONResponse(who_asks(HTTPConnection(scope)))(scope, receive, send)
+        await JSONResponse(_asker(HTTPConnection(scope)))(scope, receive, send)
     elif scope["type"] == "websocket":
         await _answer(WebSocket(scope, receive, send))
 
 
-def who_asks(connection: HTTPConnection) -> dict[str, object]:
+def _asker(connection: HTTPConnection) -> dict[str, object]:
     """The user's public face and the credential's kind; None twice when nobody asks."""
     identity = connection.scope["sigra.identity"]
     if identity is None:
@@ -27,4 +27,4 @@ def who_asks(connection: HTTPConnection) -> dict[str, object]:
 async def _answer(websocket: WebSocket) -> None:
     await websocket.accept()
     async for _ in websocket.iter_text():
-        await websocket.send_json(who_asks(websocket))
+        await websocket.send_json(_asker(websocket))
