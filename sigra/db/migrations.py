@@ -13,11 +13,11 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Column, Connection, MetaData, Table
+from sqlalchemy import Column, Connection, ForeignKeyConstraint, MetaData, Table, UniqueConstraint
 from sqlalchemy.schema import SchemaItem
 
 from sigra.db.engine import Database
-from sigra.db.schema import PREFIX, USERS, own_names
+from sigra.db.schema import PREFIX, USERS, own_names, users_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +111,26 @@ def _differences(connection: Connection, tables: Mapping[str, Table]) -> list[st
     def is_ours(item: SchemaItem, name: str | None, kind: str, *_: object) -> bool:
         if kind == "table":
             return name in tables
-        table = getattr(item, "table", None)
-        if table is None or table.name != USERS:
+        if _table_of(item) != USERS:
             return True
         columns = [item] if isinstance(item, Column) else list(getattr(item, "columns", ()))
         return all(column.name in own for column in columns)
 
     options = {"include_object": is_ours, "compare_type": True}
     context = MigrationContext.configure(connection, opts=options)
-    metadata = next(iter(tables.values())).metadata if tables else MetaData()
-    return [_sentence(difference) for difference in _flat(compare_metadata(context, metadata))]
+    found = list(_flat(compare_metadata(context, _declared(tables.values()))))
+    missing = {what[0].name for kind, *what in found if kind == "add_table"}
+    return [_sentence(kind, what) for kind, *what in found if _table_of(what[0]) not in missing]
+
+
+def _declared(tables: Iterable[Table]) -> MetaData:
+    """The tables without what is the host's: its columns of the users, and its naming convention."""
+    declared = MetaData()
+    users_table(declared)
+    for table in tables:
+        if table.name != USERS:
+            table.to_metadata(declared)
+    return declared
 
 
 def _flat(differences: Iterable[Any]) -> Iterable[tuple[Any, ...]]:
@@ -132,6 +142,24 @@ def _flat(differences: Iterable[Any]) -> Iterable[tuple[Any, ...]]:
             yield difference
 
 
-def _sentence(difference: tuple[Any, ...]) -> str:
-    kind, *rest = difference
-    return f"{kind}: {rest!r}"
+def _sentence(kind: str, what: Sequence[Any]) -> str:
+    deed, _, item = kind.partition("_")
+    if deed == "modify":
+        return f"The {item} of column {what[1]}.{what[2]} is not as declared."
+    thing = f"Column {what[1]}.{what[2].name}" if item == "column" else _described(what[0])
+    return f"{thing} is {'missing in the database' if deed == 'add' else 'not as declared'}."
+
+
+def _described(item: SchemaItem) -> str:
+    if isinstance(item, Table):
+        return f"Table {item.name}"
+    place = f"on {_table_of(item)} ({', '.join(column.name for column in getattr(item, 'columns', ()))})"
+    if isinstance(item, ForeignKeyConstraint):
+        return f"The foreign key {place}"
+    is_unique = isinstance(item, UniqueConstraint) or getattr(item, "unique", False)
+    return f"The {'unique constraint' if is_unique else 'index'} {place}"
+
+
+def _table_of(item: object) -> str | None:
+    table = getattr(item, "table", None)
+    return None if table is None else str(table.name)

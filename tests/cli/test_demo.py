@@ -102,3 +102,13 @@ async def test_the_report_needs_the_scope(tmp_path: Path):
 
     assert [answer.status_code for answer in answers] == [200, 403, 401]
     assert json.loads(answers[0].text)["by"] == "api_key"
+
+
+async def test_hc38_the_page_that_says_who_you_are_is_not_stored(tmp_path: Path):
+    async with build("http://localhost:8000", "k" * 32, tmp_path / "demo.db") as auth:
+        await create_tables(auth)
+        async with Client(application(auth), auth) as client:
+            answer = await client.get("/")
+
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"

@@ -58,6 +58,30 @@ class Locker:
             raise TooManyAttempts(900)
 
 
+class Confused:
+    """Announces an attempt on one account, and signs in another."""
+
+    name = "confused"
+    api = 1
+
+    @hookimpl
+    def register_routes(self, auth: Auth) -> Sequence[Route]:
+        return [Route("/confused", partial(self.enter, auth), methods=["POST"])]
+
+    async def enter(self, auth: Auth, request: Request) -> Response:
+        body = await auth.read(request, Swap)
+        user = await auth.users.by_email(body.enters)
+        async with auth.attempt(request, method="confused", email=body.announces):
+            if user is None:
+                raise InvalidCredentials
+            return await auth.sign_in(request, Login(user, ("pwd",)))
+
+
+class Swap(BaseModel):
+    announces: str
+    enters: str
+
+
 class Banned(Refused):
     code, title = "banner_banned", "Banned"
 
@@ -167,18 +191,18 @@ class Auditor:
 
 
 class Listener:
-    """Hears every event after the answer, and fails at it when `broken`."""
+    """Hears every event after the answer, and fails at each with `error`, if any."""
 
     api = 1
 
-    def __init__(self, name: str, *, broken: bool = False) -> None:
-        self.name, self.broken, self.heard = name, broken, list[str]()
+    def __init__(self, name: str, error: Exception | None = None) -> None:
+        self.name, self.error, self.heard = name, error, list[str]()
 
     @hookimpl
     async def handle_event(self, event: Event) -> None:
         self.heard.append(event.name)
-        if self.broken:
-            raise ValueError("a listener's bug")
+        if self.error is not None:
+            raise self.error
 
 
 class Raiser:

@@ -4,6 +4,7 @@ from itertools import combinations
 
 import pytest
 
+from sigra import Refused
 from sigra.testing import EMAIL
 from tests.distributions.policies import Asker, Auditor, Banner, Limiter, Listener, Locker, SecondAsker, Waiver, raiser
 from tests.distributions.ways import PASSWORD_WAY, every_way, outcome, post
@@ -60,8 +61,9 @@ async def test_hc47_a_plugin_that_fails_at_a_revocation_undoes_it(house):
 
 
 @every_way
-async def test_hc47_a_listener_that_fails_stops_nobody(house, way):
-    before, broken, after = Listener("before"), Listener("broken", broken=True), Listener("after")
+@pytest.mark.parametrize("error", [ValueError("a bug"), Refused("too late")], ids=["bug", "refusal"])
+async def test_hc47_a_listener_that_fails_stops_nobody(house, way, error):
+    before, broken, after = Listener("before"), Listener("broken", error), Listener("after")
     here = await house(before, broken, after)
 
     assert outcome(await post(here.client(), way.path, way.right)) == (200, "signed_in")

@@ -3,7 +3,7 @@
 import pytest
 
 from sigra.testing import EMAIL
-from tests.distributions.policies import Asker, Auditor, Banner, Limiter, Locker
+from tests.distributions.policies import Asker, Auditor, Banner, Confused, Limiter, Locker
 from tests.distributions.ways import CARELESS_WAY, every_way, outcome, post
 
 LIMITED = (429, "too_many_attempts")
@@ -58,6 +58,14 @@ async def test_a_lock_holds_for_the_second_step_too(house, way):
     locker.locked = (EMAIL,)
 
     assert outcome(await post(client, "/login/asker", {"code": "123456"})) == LIMITED
+    assert not client.signed_in
+
+
+async def test_a_lock_is_not_passed_by_an_attempt_on_another_account(house):
+    here = await house(Confused(), Locker(EMAIL))
+    client = here.client()
+
+    assert outcome(await post(client, "/confused", {"announces": "bob@example.com", "enters": EMAIL})) == LIMITED
     assert not client.signed_in
 
 

@@ -221,3 +221,22 @@ async def test_hc11_a_revocation_ends_a_pending_sign_in(house):
 
     assert outcome(await post(client, "/login/asker", CODE)) == (401, "login_expired")
     assert not client.signed_in
+
+
+async def test_hc11_a_proof_from_before_a_revocation_is_refused(house):
+    here = await house()
+    await here.auth.db.transaction(lambda tx: here.auth.revoke(tx, here.user, "password_changed"))
+    client = here.client()
+
+    assert outcome(await client.sign_in_as(here.user)) == (401, "invalid_credentials")
+    assert not client.signed_in
+
+
+async def test_hc11_a_first_step_from_before_a_change_ends_nowhere(house):
+    here = await house(Asker())
+    client = here.client()
+    await post(client, PASSWORD_WAY.path, PASSWORD_WAY.right)
+    await here.auth.db.transaction(lambda tx: here.auth.users.bump_security_version(tx, here.user))
+
+    assert outcome(await post(client, "/login/asker", CODE)) == (401, "login_expired")
+    assert not client.signed_in

@@ -1,4 +1,4 @@
-"""One demo and one browser for all journeys; each journey gets a browser profile of its own."""
+"""One demo and one browser for a file of journeys; each journey gets a browser profile of its own."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     with running(tmp_path_factory.mktemp("demo")) as demo:
         yield demo
 
 
-@pytest.fixture(scope="package")
+# Not for longer: while it runs, no other test of this process can have an event loop.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     path = shutil.which("chromium")
     assert path, "chromium is not installed; `make test` as root installs it"

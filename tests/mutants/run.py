@@ -26,7 +26,7 @@ from tests.mutants.recorder import REPORT
 
 DATABASES = ("sqlite", "postgresql", "mariadb")
 TIME_LIMIT = 300.0
-LEFT_BEHIND = shutil.ignore_patterns(".git", ".venv*", ".*_cache", "__pycache__", ".hypothesis", "*.sqlite3*", "*.db*")
+LEFT_BEHIND = shutil.ignore_patterns(".git", ".venv*", ".*_cache", "__pycache__", ".hypothesis", ".sigra-demo")
 KILLED = "killed"
 
 

@@ -63,7 +63,7 @@ class SQLite:
         event.listen(engine.sync_engine, "connect", set_pragmas)
         event.listen(engine.sync_engine, "begin", _begin)
 
-    def is_retryable(self, error: Exception) -> bool:  # noqa: ARG002  a writer has the file to itself
+    def is_retryable(self, error: Exception) -> bool:
         return False
 
     def is_unavailable(self, error: Exception) -> bool:
