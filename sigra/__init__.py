@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sigra import hookspecs
     from sigra.core import Sigra
-    from sigra.errors import ConfigurationError, InvalidCredentials, InvalidToken, Refused, SigraError, TooManyAttempts
+    from sigra.errors import (
+        ConfigurationError,
+        InvalidCredentials,
+        InvalidToken,
+        Refused,
+        SigraError,
+        TooManyAttempts,
+        WeakPassword,
+    )
     from sigra.events import Action, Event, SignedIn, SignIn, SignInFailed
     from sigra.guards import current_user, requires
     from sigra.hookspecs import hookimpl
@@ -43,6 +51,7 @@ __all__ = [
     "SigraError",
     "TooManyAttempts",
     "User",
+    "WeakPassword",
     "current_user",
     "hookimpl",
     "hookspecs",
@@ -51,7 +60,15 @@ __all__ = [
 
 _HOMES = {
     "core": ("Sigra",),
-    "errors": ("ConfigurationError", "InvalidCredentials", "InvalidToken", "Refused", "SigraError", "TooManyAttempts"),
+    "errors": (
+        "ConfigurationError",
+        "InvalidCredentials",
+        "InvalidToken",
+        "Refused",
+        "SigraError",
+        "TooManyAttempts",
+        "WeakPassword",
+    ),
     "events": ("Action", "Event", "SignIn", "SignInFailed", "SignedIn"),
     "guards": ("current_user", "requires"),
     "hookspecs": ("hookimpl",),

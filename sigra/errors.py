@@ -25,6 +25,7 @@
     ├── PayloadTooLarge               413
     ├── UnsupportedMediaType          415
     ├── ValidationFailed              422  names the fields
+    │   └── WeakPassword              422  a new password breaks a rule
     ├── InternalError                 500  a plugin's bug, without its text
     └── Unavailable                   503  come back later; nobody was let in
         └── HookFailed                     a plugin failed where it could have refused
@@ -292,6 +293,29 @@ class ValidationFailed(SigraError):
     def __init__(self, errors: Sequence[FieldError], detail: str | None = None) -> None:
         super().__init__(detail)
         self.errors = tuple(errors)
+
+
+class WeakPassword(ValidationFailed):
+    """Raised for a new password that breaks a rule; never quotes it.
+
+    Args:
+        message: What to do about it, as one sentence that is safe to show.
+        rule: The code of the field's entry: `too_short`, `too_common`, …
+        field: The field of the body; whoever asked about the password knows it, see `at`.
+    """
+
+    code, title = "weak_password", "Weak password"
+    detail = "The new password is too easy to guess, or cannot be used."
+
+    def __init__(
+        self, message: str = "Choose another password.", rule: str = "weak_password", field: str = "password"
+    ) -> None:
+        super().__init__([FieldError(field, rule, message)])
+
+    def at(self, field: str) -> WeakPassword:
+        """The same about another field."""
+        [error] = self.errors
+        return WeakPassword(error.message, error.code, field)
 
 
 class InternalError(SigraError):

@@ -103,6 +103,14 @@ async def before_attempt(auth: Auth, attempt: Attempt) -> None:
 
 
 @hookspec
+async def check_password(auth: Auth, password: str, user: User | None) -> None:
+    """Each: raise `WeakPassword` to refuse a new password. No transaction is open.
+
+    `user` is whose it will be, not stored yet where the account is only being made; None where nothing is known.
+    """
+
+
+@hookspec
 async def before_action(auth: Auth, tx: AsyncConnection, action: Action) -> None:
     """Each: raise `Refused` to stop the action; any other error stops it too."""
 

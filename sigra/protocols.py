@@ -47,6 +47,10 @@ class Users(Protocol):
 
     async def by_email(self, address: str, tx: AsyncConnection | None = None) -> User | None: ...
     async def by_id(self, id: uuid.UUID, tx: AsyncConnection | None = None) -> User | None: ...
+    async def lock(self, tx: AsyncConnection, id: uuid.UUID) -> User | None:
+        """The account, that nobody else changes until the transaction ends."""
+        ...
+
     async def create(
         self, tx: AsyncConnection, *, email: str | None, email_verified: bool = False, name: str | None = None
     ) -> User:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, create_model, field_validator, model_validator
@@ -21,6 +21,9 @@ _log = logging.getLogger("sigra.settings")
 
 MINIMUM_KEY_LENGTH = 32
 """Characters of a secret key: 128 bits of security even from hexadecimal digits (NIST SP 800-107, section 5.3.4)."""
+
+NIST_LENGTH = 15
+"""Characters of a password that signs in alone (NIST SP 800-63B-4, section 3.1.1.2)."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -52,13 +55,21 @@ def _canonical_host(host: str) -> str:
 
 
 class PasswordSettings(BaseModel):
-    """How passwords are hashed: argon2id (RFC 9106), in one bounded queue.
+    """How passwords are hashed (argon2id, RFC 9106, in one bounded queue), and which new ones are taken.
 
     Args:
         memory_kib: Memory of one hash, in KiB; at least 19,456 with `time` 2 (OWASP Password Storage Cheat Sheet).
         time: Passes over the memory.
         parallelism: Lanes.
         queue: Hashes that may wait; the next is told to come back (503).
+        foreign_hashes: Hashes of other libraries to take until their owners sign in: `bcrypt`, `django`, `passlib`, …
+        foreign_costs: What their hashes cost, by scheme, where it is not the libraries' default: every attempt pays it.
+        min_length: Characters of a new password, at least; 15 with the preset `nist`.
+        preset: `nist`: what a password needs that signs in alone (NIST SP 800-63B-4, section 3.1.1.2).
+        breach_url: A range API (k-anonymity) that new passwords are looked up in; the first five digits of the SHA-1
+            are added to it. Off when not set.
+        breach_failure: What happens to a new password when that API does not answer: `open` takes it and logs a
+            warning, `closed` tells to come back (503).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -67,6 +78,26 @@ class PasswordSettings(BaseModel):
     time: int = Field(default=3, ge=1)
     parallelism: int = Field(default=1, ge=1, le=16)
     queue: int = Field(default=128, ge=1)
+    foreign_hashes: tuple[str, ...] = ()
+    foreign_costs: dict[str, int] = Field(default_factory=dict)
+    min_length: int = Field(default=8, ge=8, le=256)
+    preset: Literal["nist"] | None = None
+    breach_url: str | None = None
+    breach_failure: Literal["open", "closed"] = "open"
+
+    @property
+    def minimum_length(self) -> int:
+        """Characters of a new password, preset and all."""
+        return max(self.min_length, NIST_LENGTH) if self.preset == "nist" else self.min_length
+
+    @field_validator("breach_url")
+    @classmethod
+    def _https(cls, url: str | None) -> str | None:
+        parts = urlsplit(url or "")
+        schemes = ("https", "http") if is_loopback(parts.hostname or "") else ("https",)
+        if url is not None and not (parts.hostname and parts.scheme in schemes):
+            raise ValueError("it must be an https URL to which five digits are added, as in https://example.com/range/")
+        return url
 
 
 class ReauthenticationSettings(BaseModel):

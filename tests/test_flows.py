@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -55,7 +56,7 @@ async def test_hc10_the_right_proof_finishes_by_cookie_or_by_token(database: str
     assert "sigra-login" not in client.cookies
 
 
-async def test_two_factors_of_one_kind_of_thing_stay_at_level_1() -> None:
+async def test_hc10_two_factors_of_one_kind_of_thing_stay_at_level_1() -> None:
     async with running(MEMORY, ["defaults", Factor(amr="pin")]) as client:
         await make_user(client.sigra)
         await challenged(client)
@@ -77,7 +78,7 @@ async def test_hc10_all_kinds_must_be_met_and_any_method_meets_its_kind(database
         {"kind": "mfa", "methods": ["totp", "passkey"]},
         {"kind": "email_verification", "methods": ["mail"]},
     ]
-    assert first.json()["challenges"] == [{"kind": "email_verification", "methods": ["mail"]}]
+    assert first.json().get("challenges") == [{"kind": "email_verification", "methods": ["mail"]}]
     assert second.json()["status"] == "signed_in"
 
 
@@ -85,7 +86,7 @@ async def test_hc10_all_kinds_must_be_met_and_any_method_meets_its_kind(database
     ("waivable", "kinds", "status"),
     [((True, True), {"mfa"}, 200), ((True, False), {"mfa"}, 202), ((True, True), {"other"}, 202)],
 )
-async def test_a_waiver_lifts_a_kind_only_if_every_challenge_of_it_is_waivable(
+async def test_hc10_a_waiver_lifts_a_kind_only_if_every_challenge_of_it_is_waivable(
     waivable: tuple[bool, bool], kinds: set[str], status: int
 ) -> None:
     plugins = [Factor("one", waivable=waivable[0]), Factor("two", waivable=waivable[1]), Waiver(kinds)]
@@ -174,6 +175,7 @@ async def test_hc11_a_pending_sign_in_dies_after_ten_minutes(database: str) -> N
         clock.tick(timedelta(minutes=10))
         response = await client.post("/auth/login/factor", json={"code": "right", "login_token": token})
 
+    assert response.status_code == 401
     assert response.json()["code"] == "login_expired"
 
 
@@ -187,6 +189,7 @@ async def test_hc11_five_wrong_proofs_end_a_pending_sign_in(database: str) -> No
         dead = await client.post("/auth/login/factor", json={"code": "right", "login_token": token})
 
     assert [answer.json()["code"] for answer in answers] == ["invalid_proof"] * 5
+    assert dead.status_code == 401
     assert dead.json()["code"] == "login_expired"
     assert len(factor.tried) == 5
 
@@ -222,6 +225,17 @@ async def test_hc8_a_user_disabled_meanwhile_cannot_finish(database: str) -> Non
     assert response.json()["code"] == "login_expired"
 
 
+async def test_hc8_what_waited_for_a_proof_stays_ended_when_an_account_is_enabled(database: str) -> None:
+    async with running(database, ["defaults", Factor()]) as client:
+        user = await make_user(client.sigra)
+        token = (await challenged(client))["login_token"]
+        for status in ("disabled", "active"):
+            await client.sigra.db.transaction(partial(client.sigra.users.set_status, user=user, status=status))
+        response = await client.post("/auth/login/factor", json={"code": "right", "login_token": token})
+
+    assert response.status_code == 401
+
+
 async def test_hc8_a_proof_read_before_a_revocation_is_refused(database: str) -> None:
     async def late(auth: Auth, request: Request) -> Any:
         user = await auth.users.by_email("ada@example.com")
@@ -240,7 +254,7 @@ async def test_hc8_a_proof_read_before_a_revocation_is_refused(database: str) ->
 @pytest.mark.parametrize(
     ("guessable", "status", "code"), [(True, 401, "invalid_credentials"), (False, 403, "account_disabled")]
 )
-async def test_only_a_proof_that_cannot_be_guessed_is_told_of_a_disabled_account(
+async def test_hc39_only_a_proof_that_cannot_be_guessed_is_told_of_a_disabled_account(
     guessable: bool, status: int, code: str
 ) -> None:
     async def enter(auth: Auth, request: Request) -> Any:
@@ -254,6 +268,21 @@ async def test_only_a_proof_that_cannot_be_guessed_is_told_of_a_disabled_account
         response = await client.post("/auth/door")
 
     assert (response.status_code, response.json()["code"]) == (status, code)
+
+
+async def test_hc32_a_renewal_with_a_second_step_ends_the_old_session(database: str) -> None:
+    async with running(database, ["defaults", Factor()]) as client:
+        await make_user(client.sigra)
+        await challenged(client)
+        await client.post("/auth/login/factor", json={"code": "right"})
+        before = await client.get("/auth/session")
+        token = (await challenged(client))["login_token"]
+        elsewhere = Client(client.app, client.sigra)
+        renewed = await elsewhere.post("/auth/login/factor", json={"code": "right", "login_token": token})
+        after = await client.get("/auth/session")
+
+    assert (before.status_code, renewed.status_code) == (200, 200)
+    assert after.status_code == 401
 
 
 # Attempts

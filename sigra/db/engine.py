@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, event
@@ -60,7 +61,8 @@ class Database:
         self._time_limit = time_limit
         self._engine = self._opened(pool_timeout=PATIENCE)
         self._writer = self._engine.execution_options(**{WRITING: True})
-        self.reader = Reader(self._opened(poolclass=NullPool).execution_options(isolation_level="AUTOCOMMIT"))
+        reading = self._opened(poolclass=NullPool).execution_options(isolation_level="AUTOCOMMIT")
+        self.reader = Reader(partial(self.dialect.reading, reading))
         self._later: dict[AsyncConnection, list[Callable[[], object]]] = {}
 
     async def transaction(self, fn: Callable[[AsyncConnection], Awaitable[T]]) -> T:

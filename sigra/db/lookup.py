@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Table, bindparam, select
+from sqlalchemy import Column, ColumnElement, Table, select
 
+from sigra.db.dialects.reading import Query
 from sigra.db.engine import Database
 from sigra.db.schema import USERS, user_column
 from sigra.db.users import UserReader
@@ -45,13 +46,16 @@ class Lookup:
     def __init__(self, table: Table, hash_column: Column[bytes], *conditions: ColumnElement[bool]) -> None:
         users = _users(table)
         self._names = tuple(column.name for column in table.columns)
-        self._key = self._names.index(hash_column.name)
         self._reader = UserReader(users)
-        self._statement = (
-            select(*table.columns, *self._reader.columns)
-            .join_from(table, users, user_column(table) == users.c.id)
-            .where(hash_column.in_(bindparam("digests", expanding=True)), users.c.status == "active", *conditions)
+        points = user_column(table)
+        self._user = self._names.index(points.name)
+        rows = (
+            # The user's id is in the row already.
+            select(*table.columns, *self._reader.columns[1:])
+            .join_from(table, users, points == users.c.id)
+            .where(users.c.status == "active", *conditions)
         )
+        self._query = Query(rows, hash_column, self._names.index(hash_column.name))
 
     async def find(self, db: Database, digests: Sequence[bytes]) -> Found | None:
         """The row whose digest is one of `digests`, as `auth.tokens.digests` makes them; None for no such row.
@@ -61,13 +65,13 @@ class Lookup:
         """
         if not digests:
             return None
-        values = await db.reader.find(self._statement, self._key, digests)
+        values = await db.reader.find(self._query, digests)
         return None if values is None else self._found(values)
 
     def _found(self, values: Sequence[Any]) -> Found:
         width = len(self._names)
         row = dict(zip(self._names, values[:width], strict=True))
-        return Found(self._reader.user(values[width:]), MappingProxyType(row))
+        return Found(self._reader.user([values[self._user], *values[width:]]), MappingProxyType(row))
 
 
 def _users(table: Table) -> Table:

@@ -6,14 +6,11 @@ Nothing is kept: a statement starts after every request that it answers has arri
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context
-from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-
+from sigra.db.dialects.reading import Query, Reading, Row
 from sigra.errors import Unavailable
 
 TIME_LIMIT = 5.0
@@ -22,29 +19,26 @@ TIME_LIMIT = 5.0
 BATCH = 512
 """Secrets that go into one statement, at most."""
 
-Rows = Mapping[bytes, Sequence[Any]]
-"""The rows found, by digest."""
-
-_Asked = tuple[Sequence[bytes], "asyncio.Future[Sequence[Any] | None]"]
+_Answer = asyncio.Future[Row | None]
+_Asked = tuple[Sequence[bytes], _Answer]
 
 
 class Reader:
     """Answers look-ups on connections of their own, in autocommit, never from the pool of transactions.
 
     Args:
-        engine: Opens them.
+        reading: Makes them.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(self, reading: Callable[[], Reading]) -> None:
+        self._reading = reading
         self._lines: WeakKeyDictionary[asyncio.AbstractEventLoop, _Line] = WeakKeyDictionary()
 
-    async def find(self, statement: Select[Any], key: int, digests: Sequence[bytes]) -> Sequence[Any] | None:
-        """The row whose digest is one of `digests`.
+    def find(self, query: Query, digests: Sequence[bytes]) -> _Answer:
+        """The row whose digest is one of `digests`, as soon as it is awaited.
 
         Args:
-            statement: Takes a list of `digests`; the same object for every look-up of one kind.
-            key: Where in a row its digest stands.
+            query: The same object for every look-up of one kind.
 
         Raises:
             Unavailable: The database cannot be reached or does not answer in time.
@@ -52,8 +46,8 @@ class Reader:
         loop = asyncio.get_running_loop()
         line = self._lines.get(loop)
         if line is None:
-            line = self._lines[loop] = _Line(self._engine, loop)
-        return await line.ask(statement, key, digests)
+            line = self._lines[loop] = _Line(self._reading(), loop)
+        return line.ask(query, digests)
 
     async def aclose(self) -> None:
         """Close the connection of this loop."""
@@ -65,34 +59,34 @@ class Reader:
 class _Line:
     """One event loop's connection, and who waits for it."""
 
-    def __init__(self, engine: AsyncEngine, loop: asyncio.AbstractEventLoop) -> None:
-        self._engine, self._loop = engine, loop
-        self._connection: AsyncConnection | None = None
-        self._waiting: dict[tuple[Select[Any], int], list[_Asked]] = {}
+    def __init__(self, reading: Reading, loop: asyncio.AbstractEventLoop) -> None:
+        self._reading, self._loop = reading, loop
+        self._waiting: dict[Query, list[_Asked]] = {}
         self._task: asyncio.Task[None] | None = None
 
-    async def ask(self, statement: Select[Any], key: int, digests: Sequence[bytes]) -> Sequence[Any] | None:
-        answer: asyncio.Future[Sequence[Any] | None] = self._loop.create_future()
-        self._waiting.setdefault((statement, key), []).append((digests, answer))
+    def ask(self, query: Query, digests: Sequence[bytes]) -> _Answer:
+        answer: _Answer = self._loop.create_future()
+        self._waiting.setdefault(query, []).append((digests, answer))
         if self._task is None:
-            # Of no request: one that is cancelled does not end what its neighbours wait for.
+            # It begins with the next turn of the loop, so that what arrives in this one goes along. Of no request: one
+            # that is cancelled does not end what its neighbours wait for.
             self._task = self._loop.create_task(self._run(), context=Context())
-        return await answer
+        return answer
 
     async def _run(self) -> None:
         try:
             while self._waiting:
                 waiting, self._waiting = self._waiting, {}
-                for (statement, key), asked in waiting.items():
+                for query, asked in waiting.items():
                     for start in range(0, len(asked), BATCH):
-                        await self._answer(statement, key, asked[start : start + BATCH])
+                        await self._answer(query, asked[start : start + BATCH])
         finally:
             self._task = None
 
-    async def _answer(self, statement: Select[Any], key: int, asked: Sequence[_Asked]) -> None:
+    async def _answer(self, query: Query, asked: Sequence[_Asked]) -> None:
         wanted = list({digest: None for digests, answer in asked if not answer.done() for digest in digests})
         try:
-            rows = await self._rows(statement, key, wanted) if wanted else {}
+            rows = await self._rows(query, wanted) if wanted else {}
         except Exception as error:  # noqa: BLE001  whatever it is, those who wait are told; the next batch goes on
             for _, answer in asked:
                 if not answer.done():
@@ -100,49 +94,38 @@ class _Line:
             return
         for digests, answer in asked:
             if not answer.done():
-                answer.set_result(next((rows[digest] for digest in digests if digest in rows), None))
+                answer.set_result(_first(rows, digests))
 
-    async def _rows(self, statement: Select[Any], key: int, wanted: list[bytes]) -> Rows:
-        """What the statement finds; on a connection that was lost while it rested, once more on a new one."""
-        rested = self._connection is not None
-        try:
-            return await self._execute(statement, key, wanted)
-        except Unavailable:
-            await self._drop()
-            if not rested:
-                raise
-        except BaseException:
-            await self._drop()
-            raise
-        return await self._execute(statement, key, wanted)
-
-    async def _execute(self, statement: Select[Any], key: int, wanted: list[bytes]) -> Rows:
+    async def _rows(self, query: Query, wanted: Sequence[bytes]) -> Mapping[bytes, Row]:
+        """What the query finds; on a connection that was lost or outdated while it rested, once more on a new one."""
+        rested = self._reading.is_open
         try:
             async with asyncio.timeout(TIME_LIMIT):
-                if self._connection is None:
-                    self._connection = await self._engine.connect()
-                rows = (await self._connection.execute(statement, {"digests": _padded(wanted)})).all()
-        except (TimeoutError, OSError) as error:
-            await self._drop()
+                try:
+                    return await self._execute(query, wanted)
+                except Exception:
+                    await self._reading.drop()
+                    if not rested:
+                        raise
+                return await self._execute(query, wanted)
+        except OSError as error:
+            await self._reading.drop()
             raise Unavailable from error
-        return {bytes(row[key]): row for row in rows}
+        except BaseException:
+            await self._reading.drop()
+            raise
 
-    async def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            # What is in an unknown state is not closed politely, which could wait for it.
-            await connection.invalidate()
-            await connection.close()
+    async def _execute(self, query: Query, wanted: Sequence[bytes]) -> Mapping[bytes, Row]:
+        return {bytes(row[query.index]): row for row in await self._reading.rows(query, wanted)}
 
     async def aclose(self) -> None:
         if self._task is not None:
             await asyncio.wait({self._task})
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
+        await self._reading.close()
 
 
-def _padded(wanted: list[bytes]) -> list[bytes]:
-    """Up to a power of two, so that the database sees few different statements."""
-    size = 1 << (len(wanted) - 1).bit_length()
-    return wanted + [wanted[-1]] * (size - len(wanted))
+def _first(rows: Mapping[bytes, Row], digests: Sequence[bytes]) -> Row | None:
+    for digest in digests:
+        if digest in rows:
+            return rows[digest]
+    return None

@@ -17,13 +17,17 @@ def set_identity(scope: Scope, identity: Identity | None) -> None:
 
 def is_mounted(settings: Settings, scope: Scope) -> bool:
     """Whether the path belongs to the plugins' routes."""
-    return covers(settings.mount_path, get_route_path(scope))
+    # Most paths are told at a glance: where the mount path stands nowhere, nothing is below it.
+    return settings.mount_path in scope["path"] and covers(settings.mount_path, get_route_path(scope))
 
 
 def is_skipped(settings: Settings, scope: Scope) -> bool:
     """Whether the path passes through without identity, by the raw path."""
     path = scope["path"]
-    return any(covers(skipped, path) for skipped in settings.skip_paths) and not is_mounted(settings, scope)
+    for skipped in settings.skip_paths:
+        if covers(skipped, path):
+            return not is_mounted(settings, scope)
+    return False
 
 
 def below(scope: Scope, mount_path: str) -> Scope:

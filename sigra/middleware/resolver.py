@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from starlette.requests import HTTPConnection
 
@@ -17,8 +18,7 @@ from sigra.protocols import Auth
 _log = logging.getLogger("sigra")
 
 
-@dataclass(frozen=True)
-class Resolved:
+class Resolved(NamedTuple):
     """Who asks, whether a cookie said so, and which cookies are dead."""
 
     identity: Identity | None = None

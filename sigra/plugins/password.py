@@ -5,22 +5,31 @@ from __future__ import annotations
 import sys
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, ClassVar
+from urllib.parse import urlsplit
 
 import click
 from pydantic import BaseModel, Field
-from sqlalchemy import Column, MetaData, String, Table, delete, insert, select, update
+from sqlalchemy import Column, MetaData, Select, String, Table, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
+from sigra import hookspecs
 from sigra.db import UTCDateTime, user_ref
-from sigra.errors import InvalidCredentials
+from sigra.errors import Conflict, InvalidCredentials, WeakPassword
+from sigra.events import Action, Event
+from sigra.guards import current_user, requires
 from sigra.hookspecs import hookimpl
 from sigra.http.routing import Route
 from sigra.models import Login, User
+from sigra.plugins.password_breaches import Breaches
+from sigra.plugins.password_policy import Policy
 from sigra.protocols import Auth
+
+HAS_ONE = "The account has a password already. Change it instead."
 
 
 class Credentials(BaseModel):
@@ -32,11 +41,53 @@ class Credentials(BaseModel):
     next: Annotated[str | None, Field(max_length=2048)] = None
 
 
+class NewPassword(BaseModel):
+    """The body of a first password; which ones are taken is asked of `check_password`."""
+
+    new_password: Annotated[str, Field(max_length=1024, repr=False)]
+
+
+class Change(NewPassword):
+    """The body of a change."""
+
+    current_password: Annotated[str, Field(max_length=1024, repr=False)]
+    revoke_api_keys: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangePassword(Action):
+    """A user changes the password, having given the present one."""
+
+    name: ClassVar[str] = "change_password"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetPassword(Action):
+    """A user sets the account's first password."""
+
+    name: ClassVar[str] = "set_password"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PasswordChanged(Event):
+    """A password took the place of another; `metadata` has whether API keys ended too (`api_keys`)."""
+
+    name: ClassVar[str] = "password.changed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PasswordSet(Event):
+    """An account got its first password."""
+
+    name: ClassVar[str] = "password.set"
+
+
 class Password:
     """Signs in by password."""
 
     name = "password"
     api = 1
+    events = (PasswordChanged, PasswordSet)
 
     @hookimpl
     def register_tables(self, metadata: MetaData) -> Sequence[Table]:
@@ -51,7 +102,15 @@ class Password:
 
     @hookimpl
     def register_routes(self, auth: Auth) -> Sequence[Route]:
-        return [Route("/login", partial(self.sign_in, auth), methods=["POST"])]
+        options = auth.settings.password
+        self._policy = Policy(options.minimum_length, urlsplit(auth.settings.base_url).hostname or "")
+        closed = options.breach_failure == "closed"
+        self._breaches = None if options.breach_url is None else Breaches(options.breach_url, closed)
+        return [
+            Route("/login", partial(self.sign_in, auth), methods=["POST"]),
+            Route("/password/change", partial(self.change, auth), methods=["POST"]),
+            Route("/password/set", partial(self.set_first, auth), methods=["POST"]),
+        ]
 
     @hookimpl
     def register_commands(self, auth: Auth, cli: click.Group) -> None:
@@ -80,9 +139,81 @@ class Password:
         return user
 
     async def _stored(self, auth: Auth, user_id: uuid.UUID) -> str | None:
-        query = select(self.table.c.hash).where(self.table.c.user_id == user_id)
         async with auth.db.connect() as tx:
-            return (await tx.execute(query)).scalar_one_or_none()
+            return (await tx.execute(self._hash_of(user_id))).scalar_one_or_none()
+
+    def _hash_of(self, user_id: uuid.UUID) -> Select[str]:
+        return select(self.table.c.hash).where(self.table.c.user_id == user_id)
+
+    # A new password
+
+    @hookimpl
+    async def check_password(self, password: str, user: User | None) -> None:
+        await self._policy.check(password, user)
+        if self._breaches is not None:
+            await self._breaches.check(password)
+
+    async def checked_hash(self, auth: Auth, password: str, user: User, field: str = "password") -> str:
+        """The hash of a new password that every plugin takes; outside of transactions, since it is slow.
+
+        Raises:
+            WeakPassword: A rule refuses it; names `field`.
+        """
+        try:
+            await auth.each(hookspecs.check_password, password=password, user=user)
+        except WeakPassword as weak:
+            raise weak.at(field) from weak
+        return await auth.hasher.hash(password)
+
+    async def change(self, auth: Auth, request: Request) -> Response:
+        """POST /password/change: the present password is the proof, so that no other freshness is asked for."""
+        user = await current_user(request)
+        body = await auth.read(request, Change)
+        async with auth.attempt(request, method="password", email=user.email, user=user):
+            if not await auth.hasher.verify(await self._stored(auth, user.id), body.current_password):
+                raise InvalidCredentials
+            hash = await self.checked_hash(auth, body.new_password, user, "new_password")
+            changed = await auth.db.transaction(partial(self._change, auth, request, body, hash))
+            # Through the seam, which replaces the session that asks: what the account still owes is owed here too.
+            response = await auth.sign_in(request, Login(changed, ("pwd",), methods=("password",)))
+        return _without_content(response) if response.status_code == 200 else response
+
+    async def _change(self, auth: Auth, request: Request, body: Change, hash: str, tx: AsyncConnection) -> User:
+        user = await self._locked(auth, request, tx)
+        await auth.act(tx, ChangePassword(user=user, request=request))
+        await self.set(auth, tx, user, hash)
+        # `compromised` is no reason at which keys are kept.
+        reason = "compromised" if body.revoke_api_keys else "password_changed"
+        await auth.revoke(tx, user, reason, request.scope["sigra.identity"].session_id)
+        await auth.emit(tx, PasswordChanged(user_id=user.id, metadata={"api_keys": body.revoke_api_keys}))
+        return await auth.users.by_id(user.id, tx) or user
+
+    async def set_first(self, auth: Auth, request: Request) -> Response:
+        """POST /password/set: for an account without a password; 409 for one that has one."""
+        user = await requires(fresh=True)(request)
+        body = await auth.read(request, NewPassword)
+        if await self._stored(auth, user.id) is not None:
+            raise Conflict(HAS_ONE)
+        hash = await self.checked_hash(auth, body.new_password, user, "new_password")
+        await auth.db.transaction(partial(self._set_first, auth, request, hash))
+        is_form = "form" in request.headers.get("content-type", "")
+        return RedirectResponse(auth.settings.home, 303) if is_form else Response(status_code=204)
+
+    async def _set_first(self, auth: Auth, request: Request, hash: str, tx: AsyncConnection) -> None:
+        user = await self._locked(auth, request, tx)
+        if (await tx.execute(self._hash_of(user.id))).first() is not None:
+            raise Conflict(HAS_ONE)
+        await auth.act(tx, SetPassword(user=user, request=request))
+        await self.set(auth, tx, user, hash)
+        await auth.emit(tx, PasswordSet(user_id=user.id))
+
+    async def _locked(self, auth: Auth, request: Request, tx: AsyncConnection) -> User:
+        """Whoever asks, if nothing has ended since what this request was let in by."""
+        seen: User = request.scope["sigra.user"]
+        user = await auth.users.lock(tx, seen.id)
+        if user is None or user.status != "active" or user.security_version != seen.security_version:
+            raise InvalidCredentials
+        return user
 
     async def _rehash(self, auth: Auth, user: User, old: str, password: str) -> None:
         """The same password under today's parameters, unless it was changed meanwhile."""
@@ -105,7 +236,9 @@ class Password:
         @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
         async def create(email: str, name: str | None, password_stdin: bool) -> None:
             """Create an account with a password; the address counts as verified."""
-            hash = await auth.hasher.hash(_ask_password(password_stdin))
+            # Not stored yet, but what is known of it is.
+            future = User(uuid.uuid4(), email, name=name)
+            hash = await self.checked_hash(auth, _ask_password(password_stdin), future)
 
             async def make(tx: AsyncConnection) -> User:
                 user = await auth.users.create(tx, email=email, email_verified=True, name=name)
@@ -126,11 +259,15 @@ class Password:
             user = await auth.users.by_email(email)
             if user is None:
                 raise click.ClickException(f"There is no account of {email}.")
-            hash = await auth.hasher.hash(_ask_password(password_stdin))
+            hash = await self.checked_hash(auth, _ask_password(password_stdin), user)
 
             async def change(tx: AsyncConnection) -> None:
-                await auth.revoke(tx, user, "password_changed")
+                await auth.users.lock(tx, user.id)
+                had_one = (await tx.execute(self._hash_of(user.id))).first() is not None
                 await self.set(auth, tx, user, hash)
+                await auth.revoke(tx, user, "password_changed")
+                fact = PasswordChanged if had_one else PasswordSet
+                await auth.emit(tx, fact(user_id=user.id, metadata={"api_keys": False} if had_one else {}))
 
             await auth.db.transaction(change)
             click.echo(f"Set the password of {user.email}; all sessions ended.")
@@ -140,9 +277,13 @@ class Password:
 
 def _ask_password(from_stdin: bool) -> str:
     if from_stdin:
-        text = sys.stdin.readline().rstrip("\r\n")
-    else:
-        text = str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
-    if len(text) < 8:
-        raise click.ClickException("The password needs at least 8 characters.")
-    return text
+        return sys.stdin.readline().rstrip("\r\n")
+    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+
+
+def _without_content(response: Response) -> Response:
+    """The cookies of a sign-in's answer, and no more of it."""
+    bare = Response(status_code=204)
+    for cookie in response.headers.getlist("set-cookie"):
+        bare.headers.append("set-cookie", cookie)
+    return bare

@@ -1,12 +1,14 @@
 import asyncio
 import socket
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from sigra.db import Database
+from sigra.db.dialects.writers import WriterQueue
 from sigra.db.engine import RETRIES, Repeat
 from sigra.errors import SigraError, Unavailable
 from tests.db.conftest import create_all, threads_ended
@@ -367,6 +369,19 @@ async def test_reads_go_on_while_one_writes(counted):
         return await numbers(counted)
 
     assert await counted.transaction(body) == [0, 0]
+
+
+@pytest.mark.databases("sqlite")
+async def test_a_transaction_waits_for_its_turn_among_processes(counted):
+    another = WriterQueue(Path(counted.dialect.url.database), 5)
+
+    async with another.turn():
+        writer = asyncio.ensure_future(counted.transaction(lambda tx: tx.execute(add_one(1))))
+        await asyncio.wait({writer}, timeout=0.2)
+        assert not writer.done()
+
+    await writer
+    assert await numbers(counted) == [1, 0]
 
 
 async def test_a_database_in_memory_is_one_for_all_its_connections():

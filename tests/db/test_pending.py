@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from sigra.crypto import KeyRing
 from sigra.db.pending import PendingSignIns
@@ -101,7 +101,7 @@ async def test_hc11_it_does_not_go_on_for_another_user(db, pendings, login):
     assert not await spend(db, pendings, other)
 
 
-async def test_it_does_not_go_on_after_its_time(db, pendings, login, clock):
+async def test_hc11_it_does_not_go_on_after_its_time(db, pendings, login, clock):
     found = await find(db, pendings, await begin(db, pendings, login))
     clock.advance(LIFETIME)
 
@@ -117,7 +117,7 @@ async def test_hc13_tries_at_once_share_one_budget(db, pendings, login):
     assert sum(results) == TRIES
 
 
-async def test_after_the_last_try_it_is_dead(db, pendings, login):
+async def test_hc11_after_the_last_try_it_is_dead(db, pendings, login):
     token = await begin(db, pendings, login)
     found = await find(db, pendings, token)
     for _ in range(TRIES):
@@ -131,6 +131,15 @@ async def test_hc08_it_ends_when_the_user_is_disabled(db, pendings, users, login
     token = await begin(db, pendings, login)
 
     await db.transaction(lambda tx: users.set_status(tx, login.user, "disabled"))
+
+    assert await find(db, pendings, token) is None
+
+
+@pytest.mark.parametrize("status", ["disabled", "closing"])
+async def test_hc08_it_ends_when_the_status_is_changed_by_hand(db, pendings, tables, login, status):
+    token = await begin(db, pendings, login)
+
+    await db.transaction(lambda tx: tx.execute(update(tables.users).values(status=status)))
 
     assert await find(db, pendings, token) is None
 

@@ -70,7 +70,7 @@ async def test_what_is_no_token_is_none(db, tokens, text):
     assert await spend(db, tokens, text) is None
 
 
-async def test_a_token_ends_exactly_at_its_time(db, tokens, clock):
+async def test_hc14_a_token_ends_exactly_at_its_time(db, tokens, clock):
     early, late = await issue(db, tokens), await issue(db, tokens)
 
     clock.advance(MINUTE - timedelta(microseconds=1))

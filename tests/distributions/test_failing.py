@@ -99,5 +99,6 @@ async def test_hc48_a_waiver_lifts_nothing_that_cannot_be_waived(house, waived_f
     client = here.client()
     challenged = await post(client, PASSWORD_WAY.path, PASSWORD_WAY.right)
 
+    assert outcome(challenged) == (202, "challenge")
     assert [one["kind"] for one in challenged.json()["challenges"]] == ["badge"]
     assert not client.signed_in

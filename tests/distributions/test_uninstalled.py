@@ -142,12 +142,10 @@ def test_the_command_line_follows_what_is_installed(unpacked, database, tmp_path
     without = variables(database)
 
     assert "sigra-badge: empty -> badge_0001" in run(with_them, tmp_path, "db", "upgrade")
-    assert "sigra-badge" in run(with_them, tmp_path, "plugins")
-    assert "/auth/badge" in run(with_them, tmp_path, "routes")
     assert "sigra-badge" not in run(without, tmp_path, "db", "upgrade")
-    run(without, tmp_path, "db", "check")
-    run(without, tmp_path, "users", "create", "bob@example.com", "--password-stdin", given="a long password of bob's\n")
-    assert "bob@example.com" in run(without, tmp_path, "users", "list")
+    assert "Created bob" in run(
+        without, tmp_path, "users", "create", "bob@example.com", "--password-stdin", given="a long password of bob's\n"
+    )
 
 
 def variables(database, **more):

@@ -64,5 +64,5 @@ def badge_of(auth: Sigra) -> Any:
 
 def outcome(response: httpx2.Response) -> tuple[int, str]:
     """Status, and what the answer calls itself."""
-    body = response.json()
-    return response.status_code, body.get("code") or body["status"]
+    body = response.json() if response.content else {}
+    return response.status_code, body.get("code") or body.get("status", "")

@@ -146,6 +146,12 @@ async def test_hc43_json_that_is_not_strict_is_malformed(request_of, content):
         await read_mapping(request_of(content, JSON))
 
 
+@pytest.mark.parametrize("content", [nested(17), '{"a":' + "[" * 16 + "]" * 16 + "}"])
+async def test_hc43_json_deeper_than_sixteen_is_malformed(request_of, content):
+    with pytest.raises(Malformed):
+        await read_mapping(request_of(content, JSON))
+
+
 @pytest.mark.parametrize(
     "content",
     [nested(16), '{"a":"' + "[{" * 20000 + '"}', '{"a":"\\\\\\"[[[[[[[[[[[[[[[[[[[["}', '{"a":9007199254740991}',

@@ -16,10 +16,10 @@ def policy(*hashes):
 def test_hc38_answers_are_not_stored_framed_sniffed_or_told_elsewhere():
     headers = mount_headers()
 
-    assert headers["cache-control"] == "no-store"
-    assert headers["x-frame-options"] == "DENY"
-    assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "same-origin"
+    assert headers.get("cache-control") == "no-store"
+    assert headers.get("x-frame-options") == "DENY"
+    assert headers.get("x-content-type-options") == "nosniff"
+    assert headers.get("referrer-policy") == "same-origin"
     assert dict(MOUNT_HEADERS) == headers
 
 

@@ -224,6 +224,28 @@ async def test_hc50_cancelled_requests_leave_their_neighbours_alone(database: st
     assert all(answer is True for answer in answers[1::2])
 
 
+class Granter:
+    """Adds a scope to whoever asks."""
+
+    name, api = "granter", 1
+
+    @hookimpl
+    async def scopes_for_identity(self) -> set[str]:
+        return {"reports:read"}
+
+
+async def test_hc25_a_key_never_grows_by_what_plugins_grant() -> None:
+    async with running("sqlite:///:memory:", ["defaults", Granter()]) as client:
+        user = await make_user(client.sigra)
+        key = await make_api_key(client.sigra, user, "reports:write")
+        by_key = await client.get("/reports", headers={"authorization": f"Bearer {key}"})
+        await client.sign_in(user)
+        by_session = await client.get("/reports")
+
+    assert by_session.status_code == 200
+    assert by_key.status_code == 403
+
+
 class Both:
     """Answers every Bearer credential, as another does."""
 

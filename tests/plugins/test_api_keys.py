@@ -65,7 +65,7 @@ async def test_bad_fields_are_422(body: dict[str, object]) -> None:
     assert response.json()["code"] == "validation_failed"
 
 
-async def test_scopes_can_be_limited_by_the_operator() -> None:
+async def test_hc25_scopes_can_be_limited_by_the_operator() -> None:
     async with running("sqlite:///:memory:", api_keys={"scopes": ["reports:read"]}) as client:
         await client.sign_in(await make_user(client.sigra))
         allowed = await client.post("/auth/api-keys", json={"name": "x", "scopes": ["reports:read"]})
@@ -108,7 +108,7 @@ async def test_hc25_a_key_in_the_query_string_is_nothing() -> None:
     assert response.json()["email"] is None
 
 
-async def test_making_a_key_needs_a_fresh_sign_in() -> None:
+async def test_hc25_making_a_key_needs_a_fresh_sign_in() -> None:
     clock = FrozenClock()
     async with running("sqlite:///:memory:", clock=clock, reauthentication={"fresh": 60}) as client:
         user = await make_user(client.sigra)

@@ -1,4 +1,4 @@
-"""The built-in plugins keep what every plugin promises, on every database."""
+"""The built-in plugins keep what every plugin promises; where a client's text meets the database, on each of them."""
 
 import pytest
 
@@ -14,6 +14,7 @@ def sigra_database_url(database: str) -> str:
     return database
 
 
+@pytest.mark.databases("sqlite")
 class TestSessions(PluginContract):
     plugin = Sessions
 
@@ -26,5 +27,6 @@ class TestAPIKeys(PluginContract):
     plugin = APIKeys
 
 
+@pytest.mark.databases("sqlite")
 class TestPages(PluginContract):
     plugin = Pages

@@ -192,7 +192,15 @@ async def test_hc9_further_members_change_nothing(database: str) -> None:
     async with running(database) as client:
         user = await make_user(client.sigra)
         response = await client.sign_in(
-            user, is_admin=True, id="1", user_id="1", scopes=["*"], status="active", amr=["hwk"], assurance="aal2"
+            user,
+            is_admin=True,
+            id="1",
+            user_id="1",
+            scopes=["*"],
+            status="active",
+            amr=["hwk"],
+            level=2,
+            assurance="aal2",
         )
         session = await client.get("/auth/session")
 
@@ -235,7 +243,7 @@ def running_again(database: str, **options: Any) -> Any:
     return again()
 
 
-async def test_a_form_is_redirected_to_next_and_foreign_targets_to_home() -> None:
+async def test_hc36_a_form_is_redirected_to_next_and_foreign_targets_to_home() -> None:
     async with running("sqlite:///:memory:", home="/welcome") as client:
         await make_user(client.sigra)
         form = {"email": "ada@example.com", "password": PASSWORD}
@@ -248,6 +256,15 @@ async def test_a_form_is_redirected_to_next_and_foreign_targets_to_home() -> Non
     assert to_next.headers["location"] == "/private?x=1"
     assert by_query.headers["location"] == "/reports"
     assert foreign.headers["location"] == nowhere.headers["location"] == "/welcome"
+
+
+async def test_hc36_a_target_that_is_given_twice_is_none() -> None:
+    async with running("sqlite:///:memory:", home="/welcome") as client:
+        await make_user(client.sigra)
+        form = {"email": "ada@example.com", "password": PASSWORD}
+        response = await client.post("/auth/login?next=/private&next=/reports", data=form)
+
+    assert response.headers["location"] == "/welcome"
 
 
 async def test_a_form_with_a_wrong_password_gets_the_page_again() -> None:

@@ -128,7 +128,7 @@ async def test_hc32_a_new_sign_in_replaces_the_session(database: str) -> None:
     assert len(with_new.json()["sessions"]) == 1
 
 
-async def test_proof_of_another_user_is_409_and_changes_nothing() -> None:
+async def test_hc32_proof_of_another_user_is_409_and_changes_nothing() -> None:
     async with running("sqlite:///:memory:") as client:
         ada = await make_user(client.sigra)
         bob = await make_user(client.sigra, "bob@example.com")

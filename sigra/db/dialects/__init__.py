@@ -11,6 +11,8 @@ from sqlalchemy import Table
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from sigra.db.dialects.reading import Reading
+
 WRITING = "sigra_writing"
 """The execution option of connections that may write."""
 
@@ -43,6 +45,10 @@ class Dialect(Protocol):
 
     def writing(self) -> AbstractAsyncContextManager[None]:
         """A turn to write."""
+        ...
+
+    def reading(self, engine: AsyncEngine) -> Reading:
+        """A connection for look-ups, opened by the engine or as the engine would."""
         ...
 
     async def insert_new(self, tx: AsyncConnection, table: Table, values: Mapping[str, Any]) -> bool:

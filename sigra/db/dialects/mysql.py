@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sigra.db.dialects import PATIENCE, Family
+from sigra.db.dialects.reading import PlainReading, Reading
 from sigra.errors import Unavailable
 
 RETRYABLE = frozenset({1213, 1205, 1020})
@@ -56,6 +57,9 @@ class MySQL:
 
     def writing(self) -> AbstractAsyncContextManager[None]:
         return nullcontext()
+
+    def reading(self, engine: AsyncEngine) -> Reading:
+        return PlainReading(engine)
 
     async def insert_new(self, tx: AsyncConnection, table: Table, values: Mapping[str, Any]) -> bool:
         # INSERT IGNORE would swallow other errors too; here a refused row leaves the transaction as it was.

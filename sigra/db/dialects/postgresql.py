@@ -12,6 +12,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sigra.db.dialects import PATIENCE, Family
+from sigra.db.dialects.asyncpg_reading import AsyncpgReading
+from sigra.db.dialects.reading import PlainReading, Reading
 
 RETRYABLE = frozenset({"40001", "40P01"})
 """serialization_failure, deadlock_detected (PostgreSQL, appendix A)."""
@@ -46,6 +48,11 @@ class PostgreSQL:
 
     def writing(self) -> AbstractAsyncContextManager[None]:
         return nullcontext()
+
+    def reading(self, engine: AsyncEngine) -> Reading:
+        # Who switches the driver's prepared statements off has a pooler between that cannot keep them.
+        prepares = self.url.get_driver_name() == "asyncpg" and "prepared_statement_cache_size" not in self.url.query
+        return AsyncpgReading(engine, self.is_unavailable) if prepares else PlainReading(engine)
 
     async def insert_new(self, tx: AsyncConnection, table: Table, values: Mapping[str, Any]) -> bool:
         result = await tx.execute(insert(table).values(values).on_conflict_do_nothing())

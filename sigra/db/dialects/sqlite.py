@@ -17,6 +17,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sigra.db.dialects import PATIENCE, WRITING, Family
+from sigra.db.dialects.reading import Reading
+from sigra.db.dialects.sqlite_reading import SQLiteReading
 from sigra.db.dialects.writers import WriterQueue
 from sigra.errors import ConfigurationError
 
@@ -71,6 +73,9 @@ class SQLite:
 
     def writing(self) -> AbstractAsyncContextManager[None]:
         return self._queue.turn()
+
+    def reading(self, engine: AsyncEngine) -> Reading:
+        return SQLiteReading(engine, self.is_unavailable)
 
     async def insert_new(self, tx: AsyncConnection, table: Table, values: Mapping[str, Any]) -> bool:
         result = await tx.execute(insert(table).values(values).on_conflict_do_nothing())

@@ -1,0 +1,107 @@
+"""Look-ups in the event loop: SQLite answers sooner than a thread could be woken to ask it."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import bindparam
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from sigra.db.dialects.reading import PlainReading, Query, Row, Statement, padded
+from sigra.db.types import Id, UTCDateTime
+from sigra.errors import Unavailable
+
+PRAGMAS = ("query_only=ON", f"mmap_size={1 << 30}")
+"""Pages are read where the system has them, without a call for each (sqlite.org/mmap.html)."""
+
+WAITING = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+
+
+def moment(text: str | None) -> datetime | None:
+    """What `UTCDateTime` wrote, in one step."""
+    return None if text is None else datetime.fromisoformat(text + "+00:00")
+
+
+def identifier(text: str | None) -> uuid.UUID | None:
+    """What `Id` wrote: 32 hexadecimal digits."""
+    return None if text is None else uuid.UUID(int=int(text, 16))
+
+
+SHORTCUTS: Mapping[type, Callable[[Any], Any]] = MappingProxyType({UTCDateTime: moment, Id: identifier})
+
+
+class SQLiteReading:
+    """Reads in the loop and never waits there: what is locked is read in a thread.
+
+    Args:
+        is_unavailable: Whether a driver's error says that the database cannot serve now.
+    """
+
+    def __init__(self, engine: AsyncEngine, is_unavailable: Callable[[Exception], bool]) -> None:
+        self._plain = PlainReading(engine)
+        self._dialect, self._url = engine.dialect, engine.url
+        self._is_unavailable = is_unavailable
+        self._connection: sqlite3.Connection | None = None
+        self._asks: dict[tuple[Query, int], Callable[[Sequence[bytes]], Sequence[Row]] | None] = {}
+
+    @property
+    def is_open(self) -> bool:
+        return self._connection is not None or self._plain.is_open
+
+    async def rows(self, query: Query, digests: Sequence[bytes]) -> Sequence[Row]:
+        digests = padded(digests)
+        kind = query, len(digests)
+        try:
+            if kind not in self._asks:
+                self._asks[kind] = self._ask(*kind)
+            ask = self._asks[kind]
+            if ask is not None:
+                return ask(digests)
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in WAITING:
+                raise (Unavailable() if self._is_unavailable(error) else error) from error
+        return await self._plain.rows(query, digests)
+
+    async def drop(self) -> None:
+        self._close()
+        await self._plain.drop()
+
+    async def close(self) -> None:
+        self._close()
+        await self._plain.close()
+
+    def _ask(self, query: Query, size: int) -> Callable[[Sequence[bytes]], Sequence[Row]] | None:
+        """What asks for that many digests; None when only SQLAlchemy can."""
+        wanted = query.key.in_([bindparam(f"digest_{number}", type_=query.key.type) for number in range(size)])
+        try:
+            statement = Statement(query, wanted, size, self._dialect)
+        except NotImplementedError:
+            return None
+        # This driver does not tell the types of columns.
+        decode = statement.decoder([None] * len(query.select.selected_columns), SHORTCUTS)
+        execute = self._opened().execute
+
+        def ask(digests: Sequence[bytes]) -> Sequence[Row]:
+            return decode(execute(statement.text, [*statement.given(), *digests]).fetchall())
+
+        return ask
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            places, names = self._dialect.create_connect_args(self._url)
+            options: dict[str, Any] = {**names, "timeout": 0, "isolation_level": None}
+            self._connection = sqlite3.connect(places[0], **options)
+            for pragma in PRAGMAS:
+                self._connection.execute(f"PRAGMA {pragma}")
+        return self._connection
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        self._asks.clear()
+        if connection is not None:
+            connection.close()
