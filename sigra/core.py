@@ -126,7 +126,6 @@ class Sigra:
         self._client = TrustedProxies(self.settings.trusted_proxies)
         self._refusals = Refusals(self, self.calls, self._trusted)
         self._wrappers = [wrap for _, its in self.calls.collect(self, hookspecs.register_middleware) for wrap in its]
-        self._resources = [it for _, its in self.calls.collect(self, hookspecs.register_resources) for it in its]
         self._open: AsyncExitStack | None = None
         self._opening = asyncio.Lock()
 
@@ -278,8 +277,9 @@ class Sigra:
     async def _opened(self) -> AsyncExitStack:
         stack = AsyncExitStack()
         try:
-            for resource in self._resources:
-                await stack.enter_async_context(resource)
+            for _, resources in self.calls.collect(self, hookspecs.register_resources):
+                for resource in resources:
+                    await stack.enter_async_context(resource)
         except BaseException:
             await stack.aclose()
             raise

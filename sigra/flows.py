@@ -7,6 +7,7 @@ the answer is built afterwards. No policy here or in a plugin ever looks at a UR
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -23,7 +24,7 @@ from sigra.addresses import canonical_email
 from sigra.db.engine import Database
 from sigra.db.pending import PendingSignIns
 from sigra.db.users import UserTable
-from sigra.errors import AccountDisabled, InvalidCredentials, InvalidProof, LoginExpired, OtherAccount
+from sigra.errors import AccountDisabled, InvalidCredentials, InvalidProof, LoginExpired, OtherAccount, Unavailable
 from sigra.events import (
     Action,
     CredentialsRevoked,
@@ -41,6 +42,8 @@ from sigra.http.answers import Challenged, challenged, signed_in, signed_out
 from sigra.http.body import read_mapping
 from sigra.models import Attempt, Challenge, Identity, Issued, Login, User
 from sigra.protocols import Auth
+
+_log = logging.getLogger("sigra")
 
 LOGIN_COOKIE = "sigra-login"
 LOGIN_FIELD = "login_token"
@@ -145,7 +148,7 @@ class Seam:
         if owed:
             return await self._challenge(tx, login, owed)
         issued = await self.calls.owner(
-            self.carriers[login.carrier],
+            self._owner(login.carrier),
             self.auth,
             hookspecs.issue_credential,
             tx=tx,
@@ -157,6 +160,12 @@ class Seam:
             tx, SignedIn(user_id=user.id, actor_id=user.id, session_id=issued.session_id, metadata=metadata)
         )
         return issued, user
+
+    def _owner(self, carrier: str) -> str:
+        if carrier not in self.carriers:
+            _log.error("no active plugin claims the carrier %s: switch one on", carrier)
+            raise Unavailable
+        return self.carriers[carrier]
 
     async def _lock(self, tx: AsyncConnection, login: Login) -> User:
         user = await self.users.lock(tx, login.user.id)

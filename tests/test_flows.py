@@ -460,3 +460,16 @@ async def test_hc47_a_plugin_that_fails_where_it_is_told_stops_nobody(
     assert response.status_code == 200
     assert [event.name for event in recorder.handled] == ["user.created", "sign_in.succeeded"]
     assert "broken" in caplog.text
+
+
+async def test_a_carrier_that_nobody_claims_lets_nobody_in() -> None:
+    async def enter(auth: Auth, request: Request) -> Any:
+        user = await auth.users.by_email("ada@example.com")
+        assert user is not None
+        return await auth.sign_in(request, Login(user, ("pwd",), carrier="nobody's"))
+
+    async with running(MEMORY, ["defaults", Door(enter)]) as client:
+        await make_user(client.sigra)
+        response = await client.post("/auth/door")
+
+    assert response.status_code == 503

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table
-from sqlalchemy.orm import Mapped, mapped_column, registry
+from sqlalchemy.orm import Mapped, MappedColumn, mapped_column, registry
 
 from sigra.addresses import MAXIMUM_LENGTH
 from sigra.db.types import Digest, ExactText, Id, JSONText, UTCDateTime
@@ -90,7 +90,7 @@ def users_table(metadata: MetaData) -> Table:
 
 def own_names() -> frozenset[str]:
     """The names of our columns of `sigra_users`."""
-    return frozenset(_own_users(MetaData()).columns.keys())
+    return frozenset(name for name, value in vars(UserColumns).items() if isinstance(value, MappedColumn))
 
 
 def host_columns(table: Table) -> list[Column[Any]]:

@@ -97,3 +97,12 @@ async def test_unknown_scope_types_pass_through_untouched() -> None:
     await auth.aclose()
 
     assert seen == [{"type": "tomorrow"}]
+
+
+async def test_what_was_ended_can_be_started_again() -> None:
+    plugin = Resource()
+    auth = Sigra(cheap_settings(), [plugin])
+    for _ in range(2):
+        await live(auth.wrap(Starlette()))
+
+    assert plugin.log == ["open first", "open second", "close second", "close first"] * 2
