@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,6 +58,20 @@ class Factor:
             return await auth.sign_in(request, login.passed(self.name, amr=self.amr, meets=(self.kind,)))
 
         return [Route(f"/login/{self.name}", prove, methods=["POST"])]
+
+
+class Meeting:
+    """Holds the attempts of one method until so many are there: all have found what only some may use."""
+
+    name, api = "meeting", 1
+
+    def __init__(self, method: str, count: int) -> None:
+        self.method, self.all = method, asyncio.Barrier(count)
+
+    @hookimpl
+    async def before_attempt(self, attempt: Attempt) -> None:
+        if attempt.method == self.method:
+            await self.all.wait()
 
 
 @dataclass

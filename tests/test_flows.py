@@ -12,7 +12,7 @@ from starlette.requests import Request
 from sigra import Auth, InvalidCredentials, Login, hookimpl
 from sigra.testing import PASSWORD, Client, FrozenClock, make_user
 from tests.apps import running
-from tests.policies import Ban, Carrier, Door, Factor, Recorder, Waiver
+from tests.policies import Ban, Carrier, Door, Factor, Meeting, Recorder, Waiver
 
 MEMORY = "sqlite:///:memory:"
 
@@ -152,13 +152,21 @@ async def test_hc11_a_pending_sign_in_is_no_session_and_no_other_token(database:
 
 
 async def test_hc14_a_pending_sign_in_is_spent_once(database: str) -> None:
-    async with running(database, ["defaults", Factor()]) as client:
+    proven = asyncio.Barrier(4)
+
+    async def prove(auth: Auth, request: Request) -> Any:
+        login = await auth.pending(request)
+        async with auth.attempt(request, method="factor", user=login.user):
+            await proven.wait()
+            return await auth.sign_in(request, login.passed("factor", amr="otp", meets=("mfa",)))
+
+    async with running(database, ["defaults", Factor(), Door(prove)]) as client:
         await make_user(client.sigra)
         token = (await challenged(client))["login_token"]
         clients = [Client(client.app, client.sigra) for _ in range(4)]
         body = {"code": "right", "login_token": token}
-        answers = await asyncio.gather(*(one.post("/auth/login/factor", json=body) for one in clients))
-        later = await clients[0].post("/auth/login/factor", json=body)
+        answers = await asyncio.gather(*(one.post("/auth/door", json=body) for one in clients))
+        later = await client.post("/auth/login/factor", json=body)
         async with client.sigra.db.connect() as tx:
             sessions = (await tx.execute(select(client.sigra.metadata.tables["sigra_sessions"].c.id))).all()
 
@@ -196,7 +204,7 @@ async def test_hc11_five_wrong_proofs_end_a_pending_sign_in(database: str) -> No
 
 async def test_hc11_parallel_wrong_proofs_share_the_five(database: str) -> None:
     factor = Factor()
-    async with running(database, ["defaults", factor]) as client:
+    async with running(database, ["defaults", factor, Meeting("factor", 20)]) as client:
         await make_user(client.sigra)
         token = (await challenged(client))["login_token"]
         body = {"code": "wrong", "login_token": token}

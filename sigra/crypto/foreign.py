@@ -250,7 +250,7 @@ def _decoded(text: str) -> bytes:
         raise BrokenHash from None
 
 
-_SALT = r"(?P<salt>[^$]{1,128})"
+_SALT = r"(?P<salt>[!-#%-~]{1,128})"
 _DATA = r"(?P<salt>[./+A-Za-z0-9]{1,128})\$(?P<tag>[./+A-Za-z0-9]{1,128})"
 _TAG = r"(?P<tag>[+/A-Za-z0-9]{1,128}={0,2})"
 

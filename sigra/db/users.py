@@ -20,6 +20,8 @@ from sigra.errors import Conflict, FieldError, ValidationFailed
 from sigra.events import Event, UserCreated, UserDisabled, UserEnabled
 from sigra.models import Status, User
 
+_NO_COLUMNS: Mapping[str, Any] = MappingProxyType({})
+
 STATUS_EVENTS: Mapping[str, type[Event]] = MappingProxyType({"disabled": UserDisabled, "active": UserEnabled})
 
 
@@ -43,7 +45,7 @@ class UserReader:
     def user(self, values: Sequence[Any]) -> User:
         """The user of a row of `columns`."""
         id, email, verified_at, name, status, version, *further = values
-        columns = MappingProxyType(dict(zip(self._names, further, strict=True)))
+        columns = MappingProxyType(dict(zip(self._names, further, strict=True))) if further else _NO_COLUMNS
         return User(id, email, verified_at is not None, name, columns, status, version)
 
 

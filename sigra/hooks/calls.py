@@ -100,8 +100,9 @@ class Calls:
             HookFailed: A plugin raised anything else: what could not be checked is refused.
         """
         answers: list[tuple[str, R]] = []
+        hook = spec.__name__
         for one, given in self._calls(auth, spec, args, kwargs):
-            answer = await self._ask(spec.__name__, one, given)
+            answer = await self._ask(hook, one, given)
             if answer is not None:
                 answers.append((one.plugin, answer))
         return answers

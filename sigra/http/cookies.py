@@ -30,7 +30,7 @@ def values(scope: Scope, name: str) -> list[str]:
         _text(value, len(wanted))
         for key, header in scope["headers"]
         if key == b"cookie" and wanted in header
-        for found, value in map(_pair, header.split(b";"))
+        for found, value in [_pair(chunk) for chunk in header.split(b";") if wanted in chunk]
         if found == wanted
     ]
 

@@ -73,10 +73,13 @@ class IdentityMiddleware:
         if is_skipped(self.auth.settings, scope):
             await self.app(scope, receive, send)
             return
-        answer = _Answer(self, scope, receive, send, notes)
+        handshake = _Handshake(receive)
+        if scope["type"] == "websocket":
+            receive = handshake.receive
+        answer = _Answer(self, scope, handshake.opening, send, notes)
         try:
             await self.ready()
-            resolved = await self.resolver.resolve(HTTPConnection(scope))
+            resolved = await self.resolver.resolve(scope)
             answer.dead = resolved.dead
             notes.identity, notes.by_cookie = resolved.identity, resolved.by_cookie
             set_identity(scope, resolved.identity)
@@ -87,6 +90,24 @@ class IdentityMiddleware:
             await self.app(scope, receive, answer.send)
         except SigraError as error:
             await answer.refuse(error)
+
+
+class _Handshake:
+    """The messages of a WebSocket, the first of which an application and a refusal after it both may read."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._opening: Message | None = None
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "websocket.connect":
+            self._opening = message
+        return message
+
+    async def opening(self) -> Message:
+        """`websocket.connect`, read already or not."""
+        return self._opening or await self.receive()
 
 
 class _Answer:
@@ -156,10 +177,17 @@ class _Answer:
         if self.mounted:
             for name, value in MOUNT_HEADERS.items():
                 headers.setdefault(name, value)
-        for name in self.dead:
-            headers.append("set-cookie", set_cookie(Cookie(name, "", 0), self.middleware.auth.settings))
+        self._bury(headers)
         if self.middleware.decorates:
             await self._ask(headers)
+
+    def _bury(self, headers: MutableHeaders) -> None:
+        """Delete the dead cookies, but none that this answer sets anew."""
+        settings = self.middleware.auth.settings
+        for name in self.dead:
+            anew = f"{settings.cookie_name(name)}="
+            if not any(line.startswith(anew) for line in headers.getlist("set-cookie")):
+                headers.append("set-cookie", set_cookie(Cookie(name, "", 0), settings))
 
     async def _ask(self, headers: MutableHeaders) -> None:
         middleware = self.middleware

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sigra.errors import SigraError
+
 _log = logging.getLogger("sigra")
+
+STARTING, STARTED, FAILED = "lifespan.startup", "lifespan.startup.complete", "lifespan.startup.failed"
+ENDING, ENDED = "lifespan.shutdown", "lifespan.shutdown.complete"
 
 
 class LifespanMiddleware:
@@ -25,40 +31,64 @@ class LifespanMiddleware:
         if scope["type"] != "lifespan":
             await self.app(scope, receive, send)
             return
-        seen: set[str] = set()
-
-        async def received() -> Message:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                await self.start()
-            seen.add(message["type"])
-            return message
-
-        async def sent(message: Message) -> None:
-            seen.add(message["type"])
-            if message["type"].startswith("lifespan.shutdown"):
-                await self.stop()
-            await send(message)
-
+        span = _Span(self, receive, send)
         try:
-            await self.app(scope, received, sent)
+            await self.app(scope, span.receive, span.send)
         except Exception:
             # An application without a life span may raise on the unknown scope, or even in the middle of start-up;
             # servers take both as "unsupported", and so do we.
-            if seen & {"lifespan.startup.complete", "lifespan.startup.failed"}:
+            if STARTED in span.seen:
                 raise
             _log.debug("the application has no life span", exc_info=True)
-        await self._finish(seen, received, sent)
+        with suppress(_StartFailed):
+            await span.finish()
 
-    async def _finish(self, seen: set[str], received: Receive, sent: Send) -> None:
+
+class _StartFailed(Exception):
+    """Ends the application's part in a start-up that has failed, and was told to the server."""
+
+
+class _Span:
+    """One life span: what was said on either side."""
+
+    def __init__(self, middleware: LifespanMiddleware, receive: Receive, send: Send) -> None:
+        self._middleware, self._receive, self._send = middleware, receive, send
+        self.seen: set[str] = set()
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self.seen.add(message["type"])
+        if message["type"] == STARTING:
+            await self._start()
+        return message
+
+    async def send(self, message: Message) -> None:
+        if FAILED in self.seen:
+            return  # told already; what the application makes of it is nothing new
+        self.seen.add(message["type"])
+        if message["type"].startswith(ENDING):
+            await self._middleware.stop()
+        await self._send(message)
+
+    async def finish(self) -> None:
         """What the application left undone of the protocol."""
-        if "lifespan.startup.failed" in seen:
+        if FAILED in self.seen:
             return
-        if "lifespan.startup" not in seen:
-            await received()
-        if "lifespan.startup.complete" not in seen:
-            await sent({"type": "lifespan.startup.complete"})
-        if "lifespan.shutdown" not in seen:
-            await received()
-        if not seen & {"lifespan.shutdown.complete", "lifespan.shutdown.failed"}:
-            await sent({"type": "lifespan.shutdown.complete"})
+        if STARTING not in self.seen:
+            await self.receive()
+        if STARTED not in self.seen:
+            await self.send({"type": STARTED})
+        if ENDING not in self.seen:
+            await self.receive()
+        if not self.seen & {ENDED, "lifespan.shutdown.failed"}:
+            await self.send({"type": ENDED})
+
+    async def _start(self) -> None:
+        """Start, or tell the server why not, which ends it."""
+        try:
+            await self._middleware.start()
+        except Exception as error:
+            if not isinstance(error, SigraError):
+                _log.exception("a resource could not be opened")
+            await self.send({"type": FAILED, "message": str(error)})
+            raise _StartFailed from error

@@ -8,12 +8,15 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
 from sigra import hookspecs
 from sigra.errors import HookFailed, InvalidBearerToken, InvalidToken, Malformed
 from sigra.hooks import Calls
 from sigra.models import Identity
 from sigra.protocols import Auth
+
+_CREDENTIALS = frozenset({b"authorization", b"cookie"})
 
 _log = logging.getLogger("sigra")
 
@@ -38,7 +41,7 @@ class Resolver:
         self._cookies = cookies
         self._has_scopes = bool(calls.asked(hookspecs.scopes_for_identity))
 
-    async def resolve(self, connection: HTTPConnection) -> Resolved:
+    async def resolve(self, scope: Scope) -> Resolved:
         """The identity of a connection.
 
         Raises:
@@ -46,16 +49,19 @@ class Resolver:
             InvalidBearerToken: A Bearer credential that is ours and bad.
             Unavailable: It could not be looked up.
         """
-        headers = [value for name, value in connection.scope["headers"] if name == b"authorization"]
+        presented = [(name, value) for name, value in scope["headers"] if name in _CREDENTIALS]
+        headers = [value for name, value in presented if name == b"authorization"]
         if len(headers) > 1:
             raise Malformed("The request carries two Authorization headers.")
         if headers:
             scheme, _, credentials = headers[0].decode("latin-1").partition(" ")
             scheme = scheme.lower()
-            identity = await self._by_header(connection, scheme, credentials.strip())
+            identity = await self._by_header(HTTPConnection(scope), scheme, credentials.strip())
             if identity is not None or scheme == "bearer":
                 return Resolved(identity)
-        return await self._by_cookie(connection)
+        if len(presented) == len(headers):
+            return Resolved()
+        return await self._by_cookie(HTTPConnection(scope))
 
     async def _by_header(self, connection: HTTPConnection, scheme: str, credentials: str) -> Identity | None:
         try:
@@ -71,8 +77,6 @@ class Resolver:
         return await self._one(answers)
 
     async def _by_cookie(self, connection: HTTPConnection) -> Resolved:
-        if not any(name == b"cookie" for name, _ in connection.scope["headers"]):
-            return Resolved()
         try:
             answers = await self.calls.answers(self.auth, hookspecs.identity_from_cookie, request=connection)
         except InvalidToken:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from starlette.requests import HTTPConnection
 from starlette.types import Message, Receive, Scope, Send
 
 from sigra.errors import SigraError, Unavailable
@@ -40,7 +39,7 @@ class OpenSocket:
         """The code to close with; None while the same credential is good."""
         before: Identity = self._scope["sigra.identity"]
         try:
-            resolved = await self._resolver.resolve(HTTPConnection(self._scope))
+            resolved = await self._resolver.resolve(self._scope)
         except Unavailable:
             return CLOSE_LATER
         except SigraError:

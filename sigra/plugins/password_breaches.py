@@ -9,8 +9,12 @@ import unicodedata
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from sigra.errors import ConfigurationError, Unavailable, WeakPassword
+
+if TYPE_CHECKING:
+    import httpx2
 
 TIME_LIMIT = 3.0
 """Seconds that somebody waits for the answer, at most."""
@@ -55,9 +59,8 @@ class Breaches:
             WeakPassword: It is.
             Unavailable: The service did not answer, and the check fails closed.
         """
-        digest = (
-            hashlib.sha1(unicodedata.normalize("NFC", password).encode(), usedforsecurity=False).hexdigest().upper()
-        )
+        secret = unicodedata.normalize("NFC", password).encode()
+        digest = hashlib.sha1(secret, usedforsecurity=False).hexdigest().upper()
         try:
             listed = _is_listed(digest[PREFIX_LENGTH:], await self._fetched(digest[:PREFIX_LENGTH]))
         except _NoAnswer as error:
@@ -70,20 +73,31 @@ class Breaches:
 
     async def _fetched(self, prefix: str) -> str:
         """The lines that begin with the prefix, padded so that their number tells nothing to a listener."""
-        import httpx2  # noqa: PLC0415  (an extra: only who asks a service needs it)
+        # In a thread: the library is large, and reads every authority's certificate for a client.
+        client = await asyncio.to_thread(_new_client)
+        import httpx2  # noqa: PLC0415
 
-        url, padded = f"{self.url}{prefix}", {"Add-Padding": "true"}
+        # Uncompressed: what is small on the wire could be of any size once unpacked.
+        url, headers = f"{self.url}{prefix}", {"Add-Padding": "true", "Accept-Encoding": "identity"}
         try:
             async with (
                 asyncio.timeout(TIME_LIMIT),
-                httpx2.AsyncClient() as client,
-                client.stream("GET", url, headers=padded) as response,
+                client,
+                client.stream("GET", url, headers=headers) as response,
             ):
                 if response.status_code != 200:
                     raise _NoAnswer(f"status {response.status_code}")
-                return await _bounded(response.aiter_bytes())
+                if "content-encoding" in response.headers:
+                    raise _NoAnswer("compressed")
+                return await _bounded(response.aiter_raw())
         except (httpx2.HTTPError, TimeoutError) as error:
             raise _NoAnswer(type(error).__name__) from error
+
+
+def _new_client() -> httpx2.AsyncClient:
+    import httpx2  # noqa: PLC0415  (an extra: only who asks a service needs it)
+
+    return httpx2.AsyncClient()
 
 
 async def _bounded(chunks: AsyncIterator[bytes]) -> str:

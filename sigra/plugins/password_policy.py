@@ -126,5 +126,6 @@ def _parts(text: str) -> list[str]:
 
 
 def _labels(domain: str) -> list[str]:
-    """The labels of a domain but the last, which half the world shares."""
-    return domain.split(".")[:-1] if "." in domain else [domain]
+    """The labels of a domain, and their parts, but the last, which half the world shares."""
+    name = domain.rpartition(".")[0] or domain
+    return [*name.split("."), *_parts(name)]

@@ -237,6 +237,8 @@ HOSTILE = {
     "bcrypt salt": "$2b$04$eTgy20c1WSMCNt0SbAmTIzfvuEDjoLk3A.Bn15cR2obdWOd/wWhrG",
     "bcrypt 2x": "$2x$04$eTgy20c1WSMCNt0SbAmTIefvuEDjoLk3A.Bn15cR2obdWOd/wWhrG",
     "pbkdf2 iterations": "pbkdf2_sha256$9999999999$salt$Bal7EgSvjXxyMP5BFndc/EjFyykDoxG0UlmcZKrfnX8=",
+    "pbkdf2 above the greatest": "pbkdf2_sha256$6001$salt$Bal7EgSvjXxyMP5BFndc/EjFyykDoxG0UlmcZKrfnX8=",
+    "bcrypt above the greatest": "$2b$08$eTgy20c1WSMCNt0SbAmTIefvuEDjoLk3A.Bn15cR2obdWOd/wWhrG",
     "pbkdf2 none": "pbkdf2_sha256$0$salt$Bal7EgSvjXxyMP5BFndc/EjFyykDoxG0UlmcZKrfnX8=",
     "pbkdf2 tag": "pbkdf2_sha256$1000$salt$Bal7",
     "pbkdf2 base64": "pbkdf2_sha256$1000$salt$Bal7EgSvjXxyMP5BFndc/EjFyykDoxG0UlmcZKrfnX8x",
@@ -327,7 +329,9 @@ def test_django_needs_no_further_library(monkeypatch: pytest.MonkeyPatch) -> Non
     assert MigratingHasher(8, 1, 1, 1, allow_weak=True, foreign=["django"])
 
 
-@pytest.mark.parametrize("text", ["", "$", "$2b$", "pbkdf2_sha256$", "x" * 255, "\ud800", "$1$salt$hash", "a\n"])
+@pytest.mark.parametrize(
+    "text", ["", "$", "$2b$", "pbkdf2_sha256$", "x" * 255, "\ud800", "$1$salt$hash", "a\n", "scrypt$16$\ud800$8$1$aaaa"]
+)
 def test_text_of_no_form_is_no_hash(text: str) -> None:
     assert read_hash(text) is None
 

@@ -1,10 +1,12 @@
 import asyncio
 import socket
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select, text, update
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from sigra.db import Database
@@ -360,6 +362,26 @@ async def test_many_transactions_at_once_all_succeed(counted):
     await asyncio.gather(*(counted.transaction(lambda tx: tx.execute(add_one(1))) for _ in range(100)))
 
     assert await numbers(counted) == [100, 0]
+
+
+@pytest.mark.databases("sqlite")
+async def test_a_transaction_that_reads_first_can_write_after_others_wrote_meanwhile(counted, database):
+    async def body(tx):
+        before = await tx.scalar(select(counters.c.n).where(counters.c.id == 1))
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            write_from_outside(database)
+        await tx.execute(add_one(1))
+        return before
+
+    assert await counted.transaction(body) == 0
+    write_from_outside(database)
+    assert await numbers(counted) == [2, 0]
+
+
+def write_from_outside(database):
+    """As a program that does not queue, with its own connection and no patience."""
+    with closing(sqlite3.connect(make_url(database).database, timeout=0)) as connection, connection:
+        connection.execute("UPDATE counters SET n = n + 1 WHERE id = 1")
 
 
 @pytest.mark.databases("sqlite")

@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from sigra import Sigra, User, hookimpl
 from sigra.plugins.api_keys import APIKeys, NewKey
-from sigra.testing import Client, FrozenClock, cheap_settings, make_api_key, make_user
+from sigra.testing import PASSWORD, Client, FrozenClock, cheap_settings, make_api_key, make_user
 from tests.apps import running
 
 
@@ -269,3 +269,15 @@ async def test_hc48_two_answers_to_one_credential_are_refused(caplog: pytest.Log
 
     assert response.status_code == 503
     assert "one and two" in caplog.text
+
+
+async def test_hc34_a_sign_in_with_a_dead_cookie_leaves_the_new_one(database: str) -> None:
+    async with running(database) as client:
+        user = await make_user(client.sigra)
+        headers = {"cookie": "sigra=" + "A" * 43}
+        body = {"email": user.email, "password": PASSWORD}
+        response = await client.post("/auth/login", json=body, headers=headers)
+
+    cookies = response.headers.get_list("set-cookie")
+    assert response.status_code == 200
+    assert [line for line in cookies if line.startswith("sigra=;")] == []

@@ -8,7 +8,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.types import Message, Receive, Scope, Send
 
-from sigra import Sigra, hookimpl
+from sigra import ConfigurationError, Sigra, hookimpl
 from sigra.testing import Client, cheap_settings
 
 
@@ -70,9 +70,10 @@ async def test_an_application_that_fails_to_start_is_not_served() -> None:
         yield
 
     auth = Sigra(cheap_settings(), [])
-    with pytest.raises(RuntimeError, match="no start"):
-        await live(auth.wrap(Starlette(lifespan=broken)))
+    seen = await live(auth.wrap(Starlette(lifespan=broken)))
     await auth.aclose()
+
+    assert seen == ["lifespan.startup.failed"]
 
 
 async def test_without_a_life_span_the_first_request_starts_it() -> None:
@@ -106,3 +107,39 @@ async def test_what_was_ended_can_be_started_again() -> None:
         await live(auth.wrap(Starlette()))
 
     assert plugin.log == ["open first", "open second", "close second", "close first"] * 2
+
+
+class Store:
+    """A resource that cannot be opened."""
+
+    name, api = "store", 1
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    @hookimpl
+    def register_resources(self) -> list[object]:
+        return [self.opened()]
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        raise self.error
+        yield
+
+
+@pytest.mark.parametrize("app", [Starlette(), raises_on_lifespan, returns_on_lifespan])
+@pytest.mark.parametrize("error", [OSError("the store is down"), ConfigurationError("the store is down: start it.")])
+async def test_hc49_a_start_that_fails_is_told_to_the_server(error: Exception, app: object) -> None:
+    auth = Sigra(cheap_settings(), [Store(error)])
+    to_app: asyncio.Queue[Message] = asyncio.Queue()
+    to_app.put_nowait({"type": "lifespan.startup"})
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async with asyncio.timeout(5):
+        await auth.wrap(app)({"type": "lifespan", "asgi": {}, "state": {}}, to_app.get, send)  # type: ignore[arg-type]
+    await auth.aclose()
+
+    assert sent == [{"type": "lifespan.startup.failed", "message": str(error)}]

@@ -1,9 +1,13 @@
 """WebSockets: refused before they are accepted, and closed when their identity is gone."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
+from starlette.requests import HTTPConnection
+from starlette.types import Receive, Scope, Send
 
+from sigra import current_user
 from sigra.testing import FrozenClock, WebSocketClosed, WebSocketRefused, make_api_key, make_user
 from tests.apps import running
 
@@ -100,3 +104,16 @@ async def test_an_open_socket_is_told_to_come_back_while_the_database_is_away() 
                 await socket.receive_text()
 
     assert closed.value.code == 1013
+
+
+async def test_a_refusal_after_the_handshake_was_read_is_sent_at_once() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await current_user(HTTPConnection(scope))
+
+    async with running("sqlite:///:memory:", app=app) as client:
+        with pytest.raises(WebSocketRefused) as refused:
+            async with asyncio.timeout(5), client.websocket("/ws"):
+                pass
+
+    assert refused.value.response.status_code == 401

@@ -44,7 +44,7 @@ async def test_hc33_a_change_ends_every_other_session_and_renews_this_one(databa
 
         assert changed.status_code == 204
         assert changed.content == b""
-        assert changed.headers.get_list("set-cookie")[0].startswith("__Host-sigra=")
+        assert any(cookie.startswith("__Host-sigra=") for cookie in changed.headers.get_list("set-cookie"))
         assert (await client.get("/auth/session")).json()["session"]["id"] != before
         assert not await is_known(other)
         assert not await is_known(thief)
@@ -195,7 +195,7 @@ async def test_a_second_factor_is_asked_for_again() -> None:
         assert len((await client.get("/auth/sessions")).json()["sessions"]) == 1
 
 
-async def test_a_slow_change_does_not_survive_a_sign_out_everywhere(database: str) -> None:
+async def test_hc32_a_slow_change_does_not_survive_a_sign_out_everywhere(database: str) -> None:
     ended = asyncio.Event()
 
     @dataclass

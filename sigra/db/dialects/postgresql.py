@@ -55,7 +55,9 @@ class PostgreSQL:
         return AsyncpgReading(engine, self.is_unavailable) if prepares else PlainReading(engine)
 
     async def insert_new(self, tx: AsyncConnection, table: Table, values: Mapping[str, Any]) -> bool:
-        result = await tx.execute(insert(table).values(values).on_conflict_do_nothing())
+        statement = insert(table).values(values).on_conflict_do_nothing()
+        # Without this SQLAlchemy leaves the count of an INSERT to the driver's mood.
+        result = await tx.execute(statement.execution_options(preserve_rowcount=True))
         return result.rowcount == 1
 
     async def before_migration(self, tx: AsyncConnection) -> None:

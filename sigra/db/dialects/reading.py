@@ -150,7 +150,12 @@ def _filler(name: str, compiled: SQLCompiler, dialect: Dialect) -> Callable[[], 
     parameter: BindParameter[Any] | None = compiled.binds.get(name)
     if parameter is None or parameter.expanding:
         raise NotImplementedError(name)
-    process = parameter.type.dialect_impl(dialect).bind_processor(dialect)
-    if process is None:
-        return lambda: parameter.effective_value
+    process = parameter.type.dialect_impl(dialect).bind_processor(dialect) or _unchanged
+    if parameter.callable is None:
+        value = process(parameter.value)
+        return lambda: value
     return lambda: process(parameter.effective_value)
+
+
+def _unchanged(value: Any) -> Any:
+    return value

@@ -28,8 +28,8 @@ def moment(text: str | None) -> datetime | None:
 
 
 def identifier(text: str | None) -> uuid.UUID | None:
-    """What `Id` wrote: 32 hexadecimal digits."""
-    return None if text is None else uuid.UUID(int=int(text, 16))
+    """What `Id` wrote."""
+    return None if text is None else uuid.UUID(text)
 
 
 SHORTCUTS: Mapping[type, Callable[[Any], Any]] = MappingProxyType({UTCDateTime: moment, Id: identifier})
