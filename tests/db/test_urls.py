@@ -1,4 +1,5 @@
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -79,3 +80,8 @@ def test_each_database_in_memory_is_its_own(text):
     one, other = dialect_for(text), dialect_for(text)
 
     assert one.url.database != other.url.database
+
+
+def test_hc49_a_sqlite_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"SIGRA_DATABASE_URL: the folder .*absent does not exist; make it"):
+        dialect_for(f"sqlite:///{tmp_path / 'absent' / 'x.db'}")

@@ -43,6 +43,8 @@ class SQLite:
             # Several connections to one database in memory would lock each other out, or share one transaction.
             path = _volatile(self) / "sigra.db"
             url = URL.create(url.drivername)
+        if not path.parent.is_dir():
+            raise ConfigurationError(f"SIGRA_DATABASE_URL: the folder {path.parent} does not exist; make it first.")
         if not _is_uri(url):
             url = url.set(database=str(path))
         self.url = url
