@@ -23,7 +23,7 @@ from starlette.types import ASGIApp
 
 from sigra import hooks, hookspecs
 from sigra import settings as options
-from sigra.crypto import Hasher, KeyRing
+from sigra.crypto import Hasher, KeyRing, MigratingHasher
 from sigra.db.engine import Database
 from sigra.db.pending import PendingSignIns
 from sigra.db.schema import core_tables
@@ -324,11 +324,13 @@ def _sections_in_code(settings: Settings, chosen: Sequence[Installed | Plugin]) 
 
 def _hasher(settings: Settings) -> Hasher:
     password = settings.password
-    return Hasher(
+    return MigratingHasher(
         memory_kib=password.memory_kib,
         time=password.time,
         parallelism=password.parallelism,
         queue=password.queue,
+        foreign=password.foreign_hashes,
+        costs=password.foreign_costs,
         allow_weak=settings.development,
     )
 

@@ -1,8 +1,8 @@
 """The tables of the core and of the built-in plugins."""
 
 import sqlalchemy as sa
-
 from alembic import op
+
 from sigra.db.migrations import create_missing
 from sigra.db.schema import user_ref
 from sigra.db.types import Digest, ExactText, Id, JSONText, UTCDateTime
