@@ -5,34 +5,45 @@ PYTHON ?= python3
 DATABASES ?= sqlite,postgresql,mariadb
 BIN := .venv/bin
 
-.PHONY: demo test check format soak mutants lock clean
+.PHONY: demo test check format soak mutants bench lock clean environment programs
 
-demo: .venv/.stamp
+demo: environment
 	@exec $(BIN)/sigra demo
 
-test: programs .venv/.stamp
+test: programs environment
 	@$(BIN)/python tools/run_tests.py $(DATABASES)
 
-check: .venv/.stamp
+check: environment
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: .venv/.stamp
+format: environment
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 # What takes longer than a commit should wait: distributions of time, kill runs, load.
-soak: programs .venv/.stamp
+soak: programs environment
 	@$(BIN)/python -m pytest -m soak --databases=$(DATABASES)
 
 # Delete one security rule at a time and see its tests red: `make mutants ONLY=name` for one.
-mutants: programs .venv/.stamp
+mutants: programs environment
 	@$(BIN)/python -m tests.mutants.run --databases=$(DATABASES) $(ONLY)
 
+# What a signed-in request costs beside raw drivers and a peer: `make bench PARTS=http` for one part.
+bench: environment .venv-bench/.stamp
+	@$(PYTHON) tools/programs.py postgresql
+	@$(BIN)/python -m bench $(PARTS)
+
+# The peer wants another SQLAlchemy than ours.
+.venv-bench/.stamp: bench/requirements.txt
+	@$(PYTHON) -m venv --without-pip .venv-bench
+	@$(BIN)/python -m pip --python=.venv-bench/bin/python install --quiet --requirement=bench/requirements.txt
+	@touch $@
+
 # Pin the newest of everything that pyproject.toml allows.
-lock: .venv/.stamp
+lock: environment
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv lock --upgrade
 	$(BIN)/uv export --quiet --all-packages --no-emit-workspace --no-annotate --no-header --output-file requirements.lock
@@ -40,9 +51,9 @@ lock: .venv/.stamp
 clean:
 	rm -rf .venv .venv-* .*_cache .hypothesis
 
-.PHONY: programs
+# Costs nothing when nothing has changed since.
+environment:
+	@$(PYTHON) tools/environment.py .venv
+
 programs:
 	@$(PYTHON) tools/programs.py $(DATABASES)
-
-.venv/.stamp: requirements.lock pyproject.toml $(wildcard plugins-contrib/*/pyproject.toml)
-	@$(PYTHON) tools/environment.py .venv

@@ -63,11 +63,15 @@ def cpu_seconds(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | 2)
 
 
-def measure(database: str, url: str, peer_url: str, cookies: Sequence[str], keys: Sequence[str], options: Options) -> list[Row]:
+def measure(
+    database: str, url: str, peer_url: str, cookies: Sequence[str], keys: Sequence[str], options: Options
+) -> list[Row]:
     """The rows of one database."""
     with ExitStack() as stack:
         load = Load(stack.enter_context(started([sys.executable, str(HERE / "load.py")])))
-        contenders = [stack.enter_context(contender(*one)) for one in _contenders(url, peer_url, cookies, keys, options)]
+        contenders = [
+            stack.enter_context(contender(*one)) for one in _contenders(url, peer_url, cookies, keys, options)
+        ]
         for one in contenders:
             load.run(one, options.seconds)
         turns = [{one.name: load.run(one, options.seconds) for one in contenders} for _ in range(options.pairs)]

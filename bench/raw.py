@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -160,8 +159,3 @@ def sqlite_coalesced(path: str) -> Callable[[], Awaitable[Find]]:
         return find
 
     return start
-
-
-def timer() -> float:
-    """Seconds of this process's CPU."""
-    return time.process_time()

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import uvicorn
+import uvloop
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -31,18 +33,10 @@ def serve(app: Application) -> None:
     config = uvicorn.Config(app, loop="uvloop", http="httptools", lifespan="on", log_level="error", access_log=False)
     server = Announcing(config)
     threading.Thread(target=_end_with_input, args=(server,), daemon=True).start()
-    asyncio_run(server.serve([listener]))
-
-
-def asyncio_run(main: Any) -> None:
-    import uvloop
-
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main)
+        runner.run(server.serve([listener]))
 
 
 def _end_with_input(server: uvicorn.Server) -> None:
-    import sys
-
     sys.stdin.read()
     server.should_exit = True

@@ -147,7 +147,7 @@ class Sigra:
         """The piece that resolves who asks."""
         resolver = Resolver(self, self.calls, self.cookies)
         return IdentityMiddleware(
-            app, self, self.calls, resolver, self._refusals, self.start, self._client.client_address, self._tell
+            app, self, self.calls, resolver, self._refusals, self.start, self._client, self._tell
         )
 
     def protect(self, app: ASGIApp) -> ASGIApp:

@@ -129,6 +129,7 @@ class Settings(BaseModel):
         app: `module:name` of the host's `Sigra`, for the command line.
         trace_hooks: Log which plugin was asked what.
         websocket_recheck: How old the identity of an open socket may be when a message arrives.
+        starlette_user: Say who asks in Starlette's shape too, as `scope["user"]` and `scope["auth"]`.
 
     Raises:
         ConfigurationError: Names every option that is wrong, and the cure.
@@ -149,6 +150,7 @@ class Settings(BaseModel):
     app: str | None = None
     trace_hooks: bool = False
     websocket_recheck: timedelta = Field(default=timedelta(seconds=30), ge=timedelta(0))
+    starlette_user: bool = False
     password: PasswordSettings = PasswordSettings()
     reauthentication: ReauthenticationSettings = ReauthenticationSettings()
 

@@ -8,6 +8,7 @@ which is answered by status 3 when it is not.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib.util
 import os
 import shutil
@@ -32,10 +33,11 @@ def main() -> None:
     if interpreter is None:
         sys.exit(ABSENT)
     environment = ROOT / arguments.folder
-    if not is_fresh(environment):
+    wanted = digest_of_sources()
+    if not is_filled(environment, wanted):
         create(environment, interpreter)
         install(environment)
-        (environment / STAMP).touch()
+        (environment / STAMP).write_text(wanted)
 
 
 def parse() -> argparse.Namespace:
@@ -45,15 +47,16 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def is_fresh(environment: Path) -> bool:
-    """Tell whether the environment is there, was filled to the end, and nothing that it is made from is newer."""
+def digest_of_sources() -> str:
+    """Digest what an environment is made from; times would tell less: copies and checkouts set them as they like."""
+    sources = [source for pattern in SOURCES for source in sorted(ROOT.glob(pattern))]
+    return hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()
+
+
+def is_filled(environment: Path, wanted: str) -> bool:
+    """Tell whether the environment works, and was filled to the end from what there is now."""
     stamp = environment / STAMP
-    sources = [source for pattern in SOURCES for source in ROOT.glob(pattern)]
-    return (
-        stamp.exists()
-        and is_running(str(python_of(environment)))
-        and all(source.stat().st_mtime <= stamp.stat().st_mtime for source in sources)
-    )
+    return stamp.exists() and stamp.read_text() == wanted and is_running(str(python_of(environment)))
 
 
 def find_interpreter(version: str) -> str | None:

@@ -43,7 +43,7 @@ async def current(host: Host) -> None:
 @click.pass_obj
 async def check(host: Host) -> None:
     """Compare the database with what the core and the active plugins expect; your own tables are left out."""
-    wrong = [*await _behind(host.auth), *await migrations.check(host.auth.db, _tables(host.auth))]
+    wrong = [*await behind(host.auth), *await migrations.check(host.auth.db, own_tables(host.auth))]
     for line in wrong:
         click.echo(line)
     if wrong:
@@ -51,7 +51,8 @@ async def check(host: Host) -> None:
     click.echo("The database is as it should be.")
 
 
-async def _behind(auth: Sigra) -> list[str]:
+async def behind(auth: Sigra) -> list[str]:
+    """The distributions whose tables are not at their newest revision, a sentence each."""
     found = await migrations.current(auth.db, auth.lineages())
     newest = migrations.newest(auth.lineages())
     return [
@@ -59,5 +60,6 @@ async def _behind(auth: Sigra) -> list[str]:
     ]
 
 
-def _tables(auth: Sigra) -> list[Table]:
+def own_tables(auth: Sigra) -> list[Table]:
+    """The tables of the core and of the active plugins, without the host's."""
     return [table for table in auth.metadata.tables.values() if table.name.startswith(PREFIX)]

@@ -5,8 +5,13 @@ from types import MappingProxyType
 
 COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
+        "calibrate": ("sigra.cli.calibrate:calibrate", "Find what a password hash should cost on this machine."),
         "db": ("sigra.cli.database:db", "Upgrade and check the database."),
         "demo": ("sigra.cli.demo.command:demo", "Serve a small application to try Sigra with."),
+        "doctor": (
+            "sigra.cli.doctor.command:doctor",
+            "List what is unsafe, missing or old, each with its cure.",
+        ),
         "hooks": ("sigra.cli.inventory:hooks", "List the hooks and which plugins are asked, in order."),
         "keys": ("sigra.cli.keys:keys", "Make secret keys."),
         "plugins": ("sigra.cli.inventory:plugins", "List the installed plugins."),

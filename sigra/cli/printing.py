@@ -34,8 +34,13 @@ def print_table(rows: Sequence[Row]) -> None:
 
 
 def _text(value: object) -> str:
-    """A value on one line, without what a terminal would obey."""
+    """A value as a cell shows it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     text = ", ".join(map(str, value)) if isinstance(value, list) else str("" if value is None else value)
-    return "".join(char if char.isprintable() else "?" for char in text) or "-"
+    return printable(text) or "-"
+
+
+def printable(text: str) -> str:
+    """The text on one line, without what a terminal would obey."""
+    return "".join(char if char.isprintable() else "?" for char in text)

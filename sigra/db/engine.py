@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from sigra.db.dialects import PATIENCE, WRITING
+from sigra.db.loops import PerLoop
 from sigra.db.reader import Reader
 from sigra.db.urls import dialect_for
 from sigra.errors import Unavailable
@@ -59,8 +60,7 @@ class Database:
         self.dialect = dialect_for(url)
         self._random = random
         self._time_limit = time_limit
-        self._engine = self._opened(pool_timeout=PATIENCE)
-        self._writer = self._engine.execution_options(**{WRITING: True})
+        self._engines = PerLoop(lambda: self._opened(pool_timeout=PATIENCE), _abandon)
         reading = self._opened(poolclass=NullPool).execution_options(isolation_level="AUTOCOMMIT")
         self.reader = Reader(partial(self.dialect.reading, reading))
         self._later: dict[AsyncConnection, list[Callable[[], object]]] = {}
@@ -77,6 +77,11 @@ class Database:
             except Repeat:
                 await asyncio.sleep(self._pause(tries))
         return await self._once(fn)
+
+    @property
+    def _engine(self) -> AsyncEngine:
+        """The engine of the running loop, and its pool."""
+        return self._engines.get()
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
@@ -114,7 +119,9 @@ class Database:
     async def aclose(self) -> None:
         """Close every connection; a later use opens new ones."""
         await self.reader.aclose()
-        await self._engine.dispose()
+        engine = self._engines.pop()
+        if engine is not None:
+            await engine.dispose()
 
     def _opened(self, *, migrating: bool = False, **options: Any) -> AsyncEngine:
         # Addresses and digests do not belong into error reports.
@@ -126,7 +133,7 @@ class Database:
 
     async def _once(self, fn: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         callbacks: list[Callable[[], object]] = []
-        async with self.dialect.writing(), self._limited(), self._checked_out(self._writer) as tx, tx.begin():
+        async with self.dialect.writing(), self._limited(), self._checked_out(self._engine, WRITING) as tx, tx.begin():
             self._later[tx] = callbacks
             try:
                 result = await fn(tx)
@@ -147,10 +154,12 @@ class Database:
             raise Unavailable from error
 
     @asynccontextmanager
-    async def _checked_out(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    async def _checked_out(self, engine: AsyncEngine, *options: str) -> AsyncIterator[AsyncConnection]:
         async with AsyncExitStack() as stack:
             try:
                 tx = await stack.enter_async_context(engine.connect())
+                if options:
+                    tx = await tx.execution_options(**dict.fromkeys(options, True))
             except (PoolTimeout, OSError) as error:
                 raise Unavailable from error
             yield tx
@@ -171,6 +180,10 @@ class Database:
         if connecting or context.is_disconnect or self.dialect.is_unavailable(error):
             return Unavailable()
         return None
+
+
+def _abandon(engine: AsyncEngine) -> None:
+    engine.sync_engine.dispose(close=False)
 
 
 def _refuse_stray_writes(connection: Connection, statement: Any, *_: object) -> None:

@@ -62,16 +62,45 @@ class _Line:
     def __init__(self, reading: Reading, loop: asyncio.AbstractEventLoop) -> None:
         self._reading, self._loop = reading, loop
         self._waiting: dict[Query, list[_Asked]] = {}
+        self._begun = False
         self._task: asyncio.Task[None] | None = None
+        # Of no request: one that is cancelled does not end what its neighbours wait for.
+        self._context = Context()
 
     def ask(self, query: Query, digests: Sequence[bytes]) -> _Answer:
         answer: _Answer = self._loop.create_future()
         self._waiting.setdefault(query, []).append((digests, answer))
-        if self._task is None:
-            # It begins with the next turn of the loop, so that what arrives in this one goes along. Of no request: one
-            # that is cancelled does not end what its neighbours wait for.
-            self._task = self._loop.create_task(self._run(), context=Context())
+        if not self._begun:
+            self._begin()
         return answer
+
+    def _begin(self) -> None:
+        """Begin with the next turn of the loop, so that what arrives in this one goes along."""
+        self._begun = True
+        if self._reading.in_loop:
+            self._loop.call_soon(self._run_at_once, context=self._context)
+        else:
+            self._start()
+
+    def _start(self) -> None:
+        self._task = self._loop.create_task(self._run(), context=self._context)
+
+    def _run_at_once(self) -> None:
+        """Answer what can be answered without waiting, and leave the rest to a task."""
+        waiting, self._waiting = self._waiting, {}
+        for query, asked in waiting.items():
+            for start in range(0, len(asked), BATCH):
+                some = asked[start : start + BATCH]
+                wanted = _wanted(some)
+                rows = self._reading.rows_at_once(query, wanted) if wanted else ()
+                if rows is None:
+                    self._waiting.setdefault(query, []).extend(some)
+                else:
+                    _give(some, _by_digest(query, rows))
+        if self._waiting:
+            self._start()
+        else:
+            self._begun = False
 
     async def _run(self) -> None:
         try:
@@ -80,11 +109,15 @@ class _Line:
                 for query, asked in waiting.items():
                     for start in range(0, len(asked), BATCH):
                         await self._answer(query, asked[start : start + BATCH])
+                if self._reading.in_loop:
+                    break
         finally:
-            self._task = None
+            self._task, self._begun = None, False
+            if self._waiting:
+                self._begin()
 
     async def _answer(self, query: Query, asked: Sequence[_Asked]) -> None:
-        wanted = list({digest: None for digests, answer in asked if not answer.done() for digest in digests})
+        wanted = _wanted(asked)
         try:
             rows = await self._rows(query, wanted) if wanted else {}
         except Exception as error:  # noqa: BLE001  whatever it is, those who wait are told; the next batch goes on
@@ -92,9 +125,7 @@ class _Line:
                 if not answer.done():
                     answer.set_exception(error)
             return
-        for digests, answer in asked:
-            if not answer.done():
-                answer.set_result(_first(rows, digests))
+        _give(asked, rows)
 
     async def _rows(self, query: Query, wanted: Sequence[bytes]) -> Mapping[bytes, Row]:
         """What the query finds; on a connection that was lost or outdated while it rested, once more on a new one."""
@@ -116,12 +147,26 @@ class _Line:
             raise
 
     async def _execute(self, query: Query, wanted: Sequence[bytes]) -> Mapping[bytes, Row]:
-        return {bytes(row[query.index]): row for row in await self._reading.rows(query, wanted)}
+        return _by_digest(query, await self._reading.rows(query, wanted))
 
     async def aclose(self) -> None:
-        if self._task is not None:
-            await asyncio.wait({self._task})
+        while self._begun:
+            await (asyncio.sleep(0) if self._task is None else asyncio.wait({self._task}))
         await self._reading.close()
+
+
+def _wanted(asked: Sequence[_Asked]) -> Sequence[bytes]:
+    return list({digest: None for digests, answer in asked if not answer.done() for digest in digests})
+
+
+def _by_digest(query: Query, rows: Sequence[Row]) -> Mapping[bytes, Row]:
+    return {bytes(row[query.index]): row for row in rows}
+
+
+def _give(asked: Sequence[_Asked], rows: Mapping[bytes, Row]) -> None:
+    for digests, answer in asked:
+        if not answer.done():
+            answer.set_result(_first(rows, digests))
 
 
 def _first(rows: Mapping[bytes, Row], digests: Sequence[bytes]) -> Row | None:

@@ -36,7 +36,7 @@ class TrustedProxies:
     """
 
     def __init__(self, networks: Sequence[str] = ()) -> None:
-        self._networks = tuple(_network(text) for text in networks)
+        self.networks = tuple(_network(text) for text in networks)
 
     def client_address(self, scope: Scope) -> str:
         """The first address from the right that is no trusted proxy, beginning at the peer.
@@ -63,7 +63,7 @@ class TrustedProxies:
         return ("ws" if websocket else "http") + ("s" if secure else "")
 
     def _trusts(self, address: Address | None) -> bool:
-        return address is not None and any(address in network for network in self._networks)
+        return address is not None and any(address in network for network in self.networks)
 
 
 def subnet(address: str) -> str:

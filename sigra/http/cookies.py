@@ -26,13 +26,14 @@ def values(scope: Scope, name: str) -> list[str]:
     One that is not of our form (quoted, not ASCII, oversized) counts, as the empty text: it is there, and it is bad.
     """
     wanted = name.encode()
-    return [
-        _text(value, len(wanted))
-        for key, header in scope["headers"]
-        if key == b"cookie" and wanted in header
-        for found, value in [_pair(chunk) for chunk in header.split(b";") if wanted in chunk]
-        if found == wanted
-    ]
+    found = []
+    for key, header in scope["headers"]:
+        if key == b"cookie" and wanted in header:
+            for chunk in header.split(b";"):
+                its_name, value = _pair(chunk)
+                if its_name == wanted:
+                    found.append(_text(value, len(wanted)))
+    return found
 
 
 def only_value(scope: Scope, name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -13,6 +14,7 @@ from sigra.errors import SigraError
 from sigra.events import Event
 from sigra.hooks import Calls
 from sigra.http import exchange
+from sigra.http.client import TrustedProxies
 from sigra.http.cookies import set_cookie
 from sigra.http.exchange import Exchange
 from sigra.http.headers import MOUNT_HEADERS
@@ -23,13 +25,15 @@ from sigra.middleware.sockets import CLOSE_FORBIDDEN, CLOSE_UNAUTHENTICATED, Ope
 from sigra.models import Cookie
 from sigra.protocols import Auth
 
+_SOCKET_ENDS = ("websocket.close", "websocket.http.response.start")
+
 
 class IdentityMiddleware:
     """Puts `sigra.user`, `sigra.identity` and `sigra.auth` into a copy of the scope, and answers refusals.
 
     Args:
         ready: Awaited before the first request: starts Sigra when no life span did.
-        address_of: The client's address in a scope.
+        proxies: Whose word counts for the client's address and the scheme.
         tell: Takes the facts of a request when it has been answered.
     """
 
@@ -41,11 +45,11 @@ class IdentityMiddleware:
         resolver: Resolver,
         refusals: Refusals,
         ready: Callable[[], Awaitable[None]],
-        address_of: Callable[[Scope], str],
+        proxies: TrustedProxies,
         tell: Callable[[Sequence[Event]], None],
     ) -> None:
         self.app, self.auth, self.calls, self.resolver, self.refusals = app, auth, calls, resolver, refusals
-        self.ready, self.address_of, self.tell = ready, address_of, tell
+        self.ready, self.proxies, self.tell = ready, proxies, tell
         self._checks = bool(calls.asked(hookspecs.check_request))
         self.decorates = bool(calls.asked(hookspecs.before_response))
 
@@ -53,14 +57,11 @@ class IdentityMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        notes = Exchange(scope, self.address_of)
-        scope = {
-            **scope,
-            "sigra.auth": self.auth,
-            "sigra.user": None,
-            "sigra.identity": None,
-            exchange.KEY: notes,
-        }
+        notes = Exchange(scope, self.proxies.client_address)
+        scope = {**scope, "sigra.auth": self.auth, exchange.KEY: notes}
+        if self.proxies.networks:
+            scope["scheme"] = self.proxies.scheme(scope)
+        set_identity(scope, None)
         token = exchange.current.set(notes)
         try:
             await self._serve(scope, receive, send, notes)
@@ -140,15 +141,31 @@ class _Answer:
         kind = message["type"]
         if kind == "http.response.start":
             # A guard's refusal that the framework took for a crash is answered as what it is.
-            if self.notes.refusal is not None and message["status"] == 500:
-                self.replaced = True
-                await self._refuse(self.notes.refusal)
+            if message["status"] == 500 and self._unhandled():
+                await self._replace()
                 return
             self.started = True
             await self._decorate(message)
         elif kind == "websocket.accept":
             self.accepted = True
+        elif kind in _SOCKET_ENDS and self._unhandled():
+            await self._replace()
+            return
         await self._send(message)
+
+    def _unhandled(self) -> bool:
+        """Whether a guard refused, and no other error is what the framework now reports."""
+        refusal, current = self.notes.refusal, sys.exc_info()[1]
+        if refusal is None or current is None:
+            return refusal is not None
+        while current is not None and current is not refusal:
+            current = current.__cause__ or current.__context__
+        return current is refusal
+
+    async def _replace(self) -> None:
+        assert self.notes.refusal is not None
+        await self.refuse(self.notes.refusal)
+        self.replaced = True
 
     async def refuse(self, error: SigraError) -> None:
         """Answer an error that came out of the application, if it is not answered yet."""

@@ -88,7 +88,10 @@ class _Span:
         try:
             await self._middleware.start()
         except Exception as error:
+            told = str(error)
             if not isinstance(error, SigraError):
+                # A driver's own text may hold a URL with a password.
                 _log.exception("a resource could not be opened")
-            await self.send({"type": FAILED, "message": str(error)})
+                told = f"A resource could not be opened ({type(error).__name__})."
+            await self.send({"type": FAILED, "message": told})
             raise _StartFailed from error

@@ -5,14 +5,17 @@ from __future__ import annotations
 from starlette._utils import get_route_path
 from starlette.types import Scope
 
+from sigra.integrations.starlette import set_starlette_user
 from sigra.models import Identity
 from sigra.settings import Settings, covers
 
 
 def set_identity(scope: Scope, identity: Identity | None) -> None:
-    """Say who asks."""
+    """Say who asks; the scope has `sigra.auth` already."""
     scope["sigra.identity"] = identity
     scope["sigra.user"] = None if identity is None else identity.user
+    if scope["sigra.auth"].settings.starlette_user:
+        set_starlette_user(scope, identity)
 
 
 def is_mounted(settings: Settings, scope: Scope) -> bool:

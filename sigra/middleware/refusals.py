@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from starlette._utils import get_route_path
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sigra import hookspecs
-from sigra.errors import ConfigurationError, InternalError, SigraError
+from sigra.errors import (
+    AssuranceRequired,
+    ConfigurationError,
+    InternalError,
+    ReauthenticationRequired,
+    SigraError,
+    Unauthenticated,
+)
 from sigra.hooks import Calls
-from sigra.http.answers import is_form
+from sigra.http.answers import is_form, see_other, wants_page
 from sigra.http.problems import problem
+from sigra.http.redirects import safe_next
 from sigra.middleware.paths import is_mounted
 from sigra.protocols import Auth
 
@@ -23,6 +33,8 @@ _log = logging.getLogger("sigra")
 
 CLOSE_POLICY = 1008
 """Policy violation (RFC 6455, section 7.4.1)."""
+
+_ENDED_BY_SIGNING_IN = (Unauthenticated, ReauthenticationRequired, AssuranceRequired)
 
 
 class Refusals:
@@ -34,6 +46,8 @@ class Refusals:
 
     def __init__(self, auth: Auth, calls: Calls, trusted_origins: Sequence[str]) -> None:
         self.auth, self.calls, self.trusted_origins = auth, calls, trusted_origins
+        self.login_page: str | None = None
+        """The path where people sign in; set by whoever serves the routes, when one of them is that page."""
 
     async def answer(self, scope: Scope, receive: Receive, send: Send, error: SigraError) -> None:
         """Answer a connection that has not been answered yet."""
@@ -48,13 +62,13 @@ class Refusals:
         await self.cors(response)(scope, receive, send)
 
     async def response(self, connection: HTTPConnection, error: SigraError) -> Response:
-        """The answer to an error on the face that was asked: the form's page again, else page or problem."""
+        """The answer to an error on the face that was asked: the form's page again, the way to sign in, or a problem."""
         try:
             response = await self._rendered(connection, error)
         except SigraError:
             response = None  # a page that fails is reported by the loop; the error itself is still told
         if response is None:
-            return problem(error)
+            return self._way_to_sign_in(connection, error) or problem(error)
         response.headers.update(error.headers)
         return response
 
@@ -78,10 +92,31 @@ class Refusals:
             return None
         return get_route_path(connection.scope).removeprefix(f"{settings.mount_path}/")
 
+    def _way_to_sign_in(self, connection: HTTPConnection, error: SigraError) -> Response | None:
+        """For a person who opened a page of the application, and whom signing in would let through."""
+        # Below the mount path is the sign-in page itself: nobody is sent there in a circle.
+        if self.login_page is None or is_mounted(self.auth.settings, connection.scope):
+            return None
+        if not isinstance(error, _ENDED_BY_SIGNING_IN) or not wants_page(connection):
+            return None
+        back = safe_next(_target(connection.scope), self.auth.settings.base_url)
+        response = see_other(self.login_page if back is None else f"{self.login_page}?next={quote(back, safe='')}")
+        response.headers["cache-control"] = "no-store"
+        return response
+
     def cors(self, app: ASGIApp) -> ASGIApp:
         """`app` readable by the trusted origins' scripts (Fetch standard, "CORS protocol")."""
         if not self.trusted_origins:
             return app
+        readable = self._readable(app)
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            trusted = Headers(scope=scope).get("origin") in self.trusted_origins
+            await (readable if trusted else app)(scope, receive, send)
+
+        return answer
+
+    def _readable(self, app: ASGIApp) -> ASGIApp:
         return CORSMiddleware(
             app,
             allow_origins=self.trusted_origins,
@@ -97,3 +132,10 @@ class Refusals:
             await problem(error)(scope, receive, send)
             return
         await send({"type": "websocket.close", "code": CLOSE_POLICY, "reason": error.code})
+
+
+def _target(scope: Scope) -> str:
+    """Path and query as they were sent; bytes that are no text stay none, and so are no target."""
+    path = scope.get("raw_path") or quote(scope["path"]).encode()
+    sent: bytes = b"?".join((path, scope["query_string"])) if scope["query_string"] else path
+    return sent.decode("utf-8", "surrogateescape")

@@ -56,7 +56,7 @@ class Resolver:
         if headers:
             scheme, _, credentials = headers[0].decode("latin-1").partition(" ")
             scheme = scheme.lower()
-            identity = await self._by_header(HTTPConnection(scope), scheme, credentials.strip())
+            identity = await self._by_header(HTTPConnection(scope), scheme, credentials.strip(" \t"))
             if identity is not None or scheme == "bearer":
                 return Resolved(identity)
         if len(presented) == len(headers):

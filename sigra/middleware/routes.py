@@ -45,6 +45,8 @@ class RoutesMiddleware:
     def __init__(self, app: ASGIApp, settings: Settings, table: RouteTable, seam: Seam, refusals: Refusals) -> None:
         self.app, self.settings, self.seam, self.refusals = app, settings, seam, refusals
         self._table = table
+        if _has_login_page(table):
+            refusals.login_page = f"{settings.mount_path}/login"
         self._routes = refusals.cors(RequestLimits(self._serve))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,6 +102,15 @@ class RoutesMiddleware:
             return _from_starlette(error)
         _log.exception("a route of the mount path failed", exc_info=error)
         return InternalError()
+
+
+def _has_login_page(table: RouteTable) -> bool:
+    """Whether some plugin answers GET /login."""
+    try:
+        table.match({"type": "http", "method": "GET", "path": "/login"})
+    except (NotFound, MethodNotAllowed):
+        return False
+    return True
 
 
 async def _read_form_method(scope: Scope, receive: Receive) -> Receive:

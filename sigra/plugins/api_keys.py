@@ -123,7 +123,8 @@ class APIKeys:
     @hookimpl
     def register_commands(self, auth: Auth, cli: click.Group) -> None:
         group = click.Group("api-keys", help="Keys for programs.")
-        group.add_command(self._create_command(auth))
+        for command in (self._create_command(auth), self._list_command(auth), self._revoke_command(auth)):
+            group.add_command(command)
         cli.add_command(group)
 
     @hookimpl
@@ -156,10 +157,12 @@ class APIKeys:
     async def show_all(self, auth: Auth, request: Request) -> Response:
         """GET /api-keys: the user's keys, newest first, never the secrets."""
         user = await current_user(request)
+        return JSONResponse({"api_keys": await self._public_keys(auth, user)})
+
+    async def _public_keys(self, auth: Auth, user: User) -> list[dict[str, Any]]:
         query = select(self.table).where(self.table.c.user_id == user.id).order_by(self.table.c.created_at.desc())
         async with auth.db.connect() as tx:
-            rows = [dict(row) for row in (await tx.execute(query)).mappings()]
-        return JSONResponse({"api_keys": [_public(row) for row in rows]})
+            return [_public(row) for row in (await tx.execute(query)).mappings()]
 
     async def create(self, auth: Auth, request: Request) -> Response:
         """POST /api-keys: 201 with the key, once."""
@@ -219,15 +222,57 @@ class APIKeys:
         @click.option("--scope", "scopes", multiple=True, help="What the key may do; may be given several times.")
         async def create(email: str, name: str, scopes: tuple[str, ...]) -> None:
             """Create a key for an account and print it alone on its line; it is shown once."""
-            user = await auth.users.by_email(email)
-            if user is None:
-                raise click.ClickException(f"There is no account of {email}.")
+            user = await _account(auth, email)
             wanted = _parse(name, scopes)
             self._check(auth, wanted)
             key, _ = await auth.db.transaction(partial(self.make, auth, user, wanted))
             click.echo(key)
 
         return create
+
+    def _list_command(self, auth: Auth) -> click.Command:
+        @click.command("list")
+        @click.argument("email")
+        @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+        async def show_all(email: str, as_json: bool) -> None:
+            """List an account's keys, the newest first; a key itself is never shown again."""
+            keys = await self._public_keys(auth, await _account(auth, email))
+            text = json.dumps({"api_keys": keys}, indent=2) if as_json else "\n".join(map(_line, keys))
+            click.echo(text, nl=bool(text))
+
+        return show_all
+
+    def _revoke_command(self, auth: Auth) -> click.Command:
+        @click.command("revoke")
+        @click.argument("email")
+        @click.argument("id", type=click.UUID)
+        async def revoke(email: str, id: uuid.UUID) -> None:
+            """Revoke a key of an account at once, by the ID that `list` shows."""
+            user = await _account(auth, email)
+            try:
+                await auth.db.transaction(partial(self._revoke, auth, user, id))
+            except NotFound:
+                raise click.ClickException(f"{user.email} has no key {id}.") from None
+            click.echo(f"Revoked {id}.")
+
+        return revoke
+
+
+async def _account(auth: Auth, email: str) -> User:
+    user = await auth.users.by_email(email)
+    if user is None:
+        raise click.ClickException(f"There is no account of {email}.")
+    return user
+
+
+def _line(key: Mapping[str, Any]) -> str:
+    """A key on one line, without what a terminal would obey."""
+    scopes = ",".join(key["scopes"]) or "no scopes"
+    dates = (
+        f"created {key['created_at']}, expires {key['expires_at'] or 'never'}, used {key['last_used_at'] or 'never'}"
+    )
+    text = f"{key['id']}  {key['prefix']}…{key['last_four']}  {key['name']}  ({scopes}; {dates})"
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _parse(name: str, scopes: Sequence[str]) -> NewKey:

@@ -37,6 +37,10 @@ class SessionRevoked(Event):
     name: ClassVar[str] = "session.revoked"
 
 
+class Nothing(BaseModel):
+    """A body without members of its own."""
+
+
 class Sessions:
     """Carries a sign-in as a cookie."""
 
@@ -96,7 +100,7 @@ class Sessions:
     def register_routes(self, auth: Auth) -> Sequence[Route]:
         return [
             Route("/session", partial(self.show, auth), methods=["GET"], any_identity=True),
-            Route("/logout", auth.sign_out, methods=["POST"]),
+            Route("/logout", partial(self.sign_out, auth), methods=["POST"]),
             Route("/sessions", partial(self.show_all, auth), methods=["GET"]),
             Route("/sessions", partial(self.revoke_others, auth), methods=["DELETE"]),
             Route("/sessions/{id:uuid}", partial(self.revoke_one, auth), methods=["DELETE"]),
@@ -160,6 +164,11 @@ class Sessions:
         await tx.execute(ended if keep is None else ended.where(self.table.c.id != keep))
 
     # Routes
+
+    async def sign_out(self, auth: Auth, request: Request) -> Response:
+        """POST /logout: the same answer with or without a session."""
+        await auth.read(request, Nothing)
+        return await auth.sign_out(request)
 
     async def show(self, auth: Auth, request: Request) -> Response:
         """GET /session: who asks, by whichever credential."""

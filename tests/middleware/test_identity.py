@@ -1,13 +1,18 @@
 """Who is asking, by which credential, and what a bad one is told."""
 
 import asyncio
+from contextlib import suppress
 
 import httpx2
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from sigra import Sigra, User, hookimpl
+from sigra import Sigra, SigraError, User, current_user, hookimpl
 from sigra.plugins.api_keys import APIKeys, NewKey
 from sigra.testing import PASSWORD, Client, FrozenClock, cheap_settings, make_api_key, make_user
 from tests.apps import running
@@ -281,3 +286,29 @@ async def test_hc34_a_sign_in_with_a_dead_cookie_leaves_the_new_one(database: st
     cookies = response.headers.get_list("set-cookie")
     assert response.status_code == 200
     assert [line for line in cookies if line.startswith("sigra=;")] == []
+
+
+async def test_a_refusal_that_the_application_handled_does_not_hide_its_bug() -> None:
+    async def page(request: Request) -> Response:
+        with suppress(SigraError):
+            await current_user(request)
+        raise ZeroDivisionError("a bug")
+
+    auth = Sigra(cheap_settings(), clock=FrozenClock())
+    app = auth.wrap(Starlette(routes=[Route("/", page)]))
+    async with Client(app, auth, raises=False) as client:
+        response = await client.get("/")
+    await auth.aclose()
+
+    assert response.status_code == 500
+
+
+@pytest.mark.parametrize(("proxies", "scheme"), [(["203.0.113.0/24"], "https"), ([], "http")])
+async def test_hc41_the_scheme_is_a_trusted_proxys_word_alone(proxies: list[str], scheme: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(scope["scheme"])(scope, receive, send)
+
+    async with running("sqlite:///:memory:", app=app, trusted_proxies=proxies) as client:
+        response = await client.get("/", headers={"x-forwarded-proto": "https"})
+
+    assert response.text == scheme

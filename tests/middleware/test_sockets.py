@@ -7,7 +7,7 @@ import pytest
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
-from sigra import current_user
+from sigra import SigraError, current_user
 from sigra.testing import FrozenClock, WebSocketClosed, WebSocketRefused, make_api_key, make_user
 from tests.apps import running
 
@@ -114,6 +114,31 @@ async def test_a_refusal_after_the_handshake_was_read_is_sent_at_once() -> None:
     async with running("sqlite:///:memory:", app=app) as client:
         with pytest.raises(WebSocketRefused) as refused:
             async with asyncio.timeout(5), client.websocket("/ws"):
+                pass
+
+    assert refused.value.response.status_code == 401
+
+
+@pytest.mark.parametrize("accepts", [False, True])
+async def test_a_refusal_that_a_framework_made_something_of_is_told_as_what_it_is(accepts: bool) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        if accepts:
+            await send({"type": "websocket.accept"})
+        try:
+            await current_user(HTTPConnection(scope))
+        except SigraError:
+            await send({"type": "websocket.close", "code": 4500})
+
+    async with running("sqlite:///:memory:", app=app) as client:
+        if accepts:
+            async with client.websocket("/ws") as socket:
+                with pytest.raises(WebSocketClosed) as closed:
+                    await socket.receive_text()
+            assert closed.value.code == 4401
+            return
+        with pytest.raises(WebSocketRefused) as refused:
+            async with client.websocket("/ws"):
                 pass
 
     assert refused.value.response.status_code == 401

@@ -30,6 +30,8 @@ class AsyncpgReading:
         is_unavailable: Whether a driver's error says that the database cannot serve now.
     """
 
+    in_loop = False
+
     def __init__(self, engine: AsyncEngine, is_unavailable: Callable[[Exception], bool]) -> None:
         self._plain = PlainReading(engine)
         self._dialect = engine.dialect
@@ -40,6 +42,9 @@ class AsyncpgReading:
     @property
     def is_open(self) -> bool:
         return self._plain.is_open
+
+    def rows_at_once(self, query: Query, digests: Sequence[bytes]) -> Sequence[Row] | None:
+        return None
 
     async def rows(self, query: Query, digests: Sequence[bytes]) -> Sequence[Row]:
         ask = self._prepared.get(query) or await self._prepare(query)

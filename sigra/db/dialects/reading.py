@@ -35,6 +35,15 @@ class Reading(Protocol):
     @property
     def is_open(self) -> bool: ...
 
+    @property
+    def in_loop(self) -> bool:
+        """Whether `rows_at_once` is worth a try."""
+        ...
+
+    def rows_at_once(self, query: Query, digests: Sequence[bytes]) -> Sequence[Row] | None:
+        """`rows` without waiting; None when that cannot be done."""
+        ...
+
     async def rows(self, query: Query, digests: Sequence[bytes]) -> Sequence[Row]:
         """The rows of these digests, as SQLAlchemy would return them.
 
@@ -56,6 +65,8 @@ class Reading(Protocol):
 class PlainReading:
     """By SQLAlchemy."""
 
+    in_loop = False
+
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._connection: AsyncConnection | None = None
@@ -70,6 +81,9 @@ class PlainReading:
         if self._connection is None:
             self._connection = await self._engine.connect()
         return self._connection
+
+    def rows_at_once(self, query: Query, digests: Sequence[bytes]) -> Sequence[Row] | None:
+        return None
 
     async def rows(self, query: Query, digests: Sequence[bytes]) -> Sequence[Row]:
         if query not in self._statements:

@@ -77,7 +77,7 @@ class SQLite:
         return self._queue.turn()
 
     def reading(self, engine: AsyncEngine) -> Reading:
-        return SQLiteReading(engine, self.is_unavailable)
+        return SQLiteReading(engine)
 
     async def insert_new(self, tx: AsyncConnection, table: Table, values: Mapping[str, Any]) -> bool:
         statement = insert(table).values(values).on_conflict_do_nothing()

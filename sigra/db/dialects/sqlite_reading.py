@@ -14,12 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sigra.db.dialects.reading import PlainReading, Query, Row, Statement, padded
 from sigra.db.types import Id, UTCDateTime
-from sigra.errors import Unavailable
 
 PRAGMAS = ("query_only=ON", f"mmap_size={1 << 30}")
 """Pages are read where the system has them, without a call for each (sqlite.org/mmap.html)."""
-
-WAITING = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
 def moment(text: str | None) -> datetime | None:
@@ -36,39 +33,36 @@ SHORTCUTS: Mapping[type, Callable[[Any], Any]] = MappingProxyType({UTCDateTime: 
 
 
 class SQLiteReading:
-    """Reads in the loop and never waits there: what is locked is read in a thread.
+    """Reads in the loop and never waits there: what is locked, or fails, is left to SQLAlchemy in a thread."""
 
-    Args:
-        is_unavailable: Whether a driver's error says that the database cannot serve now.
-    """
+    in_loop = True
 
-    def __init__(self, engine: AsyncEngine, is_unavailable: Callable[[Exception], bool]) -> None:
+    def __init__(self, engine: AsyncEngine) -> None:
         self._plain = PlainReading(engine)
         self._dialect, self._url = engine.dialect, engine.url
-        self._is_unavailable = is_unavailable
         self._connection: sqlite3.Connection | None = None
         self._asks: dict[tuple[Query, int], Callable[[Sequence[bytes]], Sequence[Row]] | None] = {}
 
     @property
     def is_open(self) -> bool:
-        return self._connection is not None or self._plain.is_open
+        return self._plain.is_open
 
-    async def rows(self, query: Query, digests: Sequence[bytes]) -> Sequence[Row]:
+    def rows_at_once(self, query: Query, digests: Sequence[bytes]) -> Sequence[Row] | None:
         digests = padded(digests)
         kind = query, len(digests)
         try:
             if kind not in self._asks:
                 self._asks[kind] = self._ask(*kind)
             ask = self._asks[kind]
-            if ask is not None:
-                return ask(digests)
-        except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in WAITING:
-                raise (Unavailable() if self._is_unavailable(error) else error) from error
+            return None if ask is None else ask(digests)
+        except Exception:  # noqa: BLE001  whatever it is, SQLAlchemy tells it to those who wait
+            self._close()
+            return None
+
+    async def rows(self, query: Query, digests: Sequence[bytes]) -> Sequence[Row]:
         return await self._plain.rows(query, digests)
 
     async def drop(self) -> None:
-        self._close()
         await self._plain.drop()
 
     async def close(self) -> None:

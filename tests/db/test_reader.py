@@ -1,0 +1,196 @@
+import asyncio
+import secrets
+import sqlite3
+import uuid
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import JSON, Boolean, Column, Date, DateTime, Enum, Numeric, String, insert, select, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from sigra.db import Database, Digest, Id, Lookup, UserColumns, UTCDateTime, user_ref
+from sigra.db.schema import core_tables
+from sigra.errors import Unavailable
+from tests.db.conftest import create_all
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Owner(UserColumns, Base):
+    balance: Mapped[Decimal | None] = mapped_column(Numeric(10, 2))
+    born: Mapped[datetime | None] = mapped_column(Date)
+    seen: Mapped[datetime | None] = mapped_column(DateTime)
+    extra: Mapped[dict | None] = mapped_column(JSON)
+    kind: Mapped[str | None] = mapped_column(Enum("cat", "dog", name="kind"))
+    trusted: Mapped[bool | None] = mapped_column(Boolean)
+
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+OWNER = {
+    "id": uuid.UUID(int=7),
+    "email": "ada@example.com",
+    "email_canonical": "ada@example.com",
+    "email_verified_at": NOW,
+    "name": None,
+    "status": "active",
+    "security_version": 3,
+    "created_at": NOW,
+    "updated_at": NOW,
+    "balance": Decimal("12.50"),
+    "born": NOW.date(),
+    "seen": NOW.replace(tzinfo=None),
+    "extra": {"a": [1, None]},
+    "kind": "dog",
+    "trusted": True,
+}
+
+
+@pytest.fixture
+async def badges(db):
+    metadata = Base.metadata
+    core = core_tables(metadata)
+    table = Base.metadata.tables.get("badges")
+    if table is None:
+        from sqlalchemy import Table
+
+        table = Table(
+            "badges",
+            metadata,
+            Column("id", Id, primary_key=True),
+            user_ref("owner_id"),
+            Column("digest", Digest, nullable=False, unique=True),
+            Column("level", String(8), nullable=False),
+            Column("at", UTCDateTime),
+            Column("empty", UTCDateTime),
+        )
+    await create_all(db, metadata)
+    await db.transaction(lambda tx: tx.execute(insert(core.users), OWNER))
+    yield table
+    for name in [core.pending_sign_ins.name, core.tokens.name]:
+        metadata.remove(metadata.tables[name])
+
+
+async def badge(db, badges):
+    digest = secrets.token_bytes(32)
+    row = {"id": uuid.uuid4(), "owner_id": OWNER["id"], "digest": digest, "level": "gold", "at": NOW, "empty": None}
+    await db.transaction(lambda tx: tx.execute(insert(badges).values(row)))
+    return row
+
+
+async def test_every_value_is_what_sqlalchemy_would_return(db, badges):
+    row = await badge(db, badges)
+
+    found = await Lookup(badges, badges.c.digest).find(db, [row["digest"]])
+
+    users = Base.metadata.tables["sigra_users"]
+    async with db.connect() as tx:
+        expected = (await tx.execute(select(badges))).mappings().one()
+        owner = (await tx.execute(select(users))).mappings().one()
+    assert [(name, type(value), value) for name, value in found.row.items()] == [
+        (name, type(value), value) for name, value in expected.items()
+    ]
+    assert found.row["at"].tzinfo is UTC
+    assert {name: (type(value), value) for name, value in found.user.columns.items()} == {
+        name: (type(owner[name]), owner[name]) for name in ("balance", "born", "seen", "extra", "kind", "trusted")
+    }
+    assert (found.user.id, found.user.email_verified, found.user.security_version) == (OWNER["id"], True, 3)
+
+
+async def test_conditions_with_values_hold_in_any_order_of_size(db, badges):
+    row = await badge(db, badges)
+    gold = Lookup(badges, badges.c.digest, badges.c.level == "gold", badges.c.at <= NOW)
+    silver = Lookup(badges, badges.c.digest, badges.c.level == "silver")
+    listed = Lookup(badges, badges.c.digest, badges.c.level.in_(["silver", "gold"]))
+
+    for digests in ([row["digest"]], [bytes(32), row["digest"]], [bytes([n]) * 32 for n in range(4)] + [row["digest"]]):
+        assert (await gold.find(db, digests)).row["id"] == row["id"]
+        assert (await listed.find(db, digests)).row["id"] == row["id"]
+        assert await silver.find(db, digests) is None
+
+
+@pytest.mark.databases("sqlite")
+async def test_hc45_a_locked_file_is_waited_for_without_stopping_the_loop(db, badges):
+    row = await badge(db, badges)
+    lookup = Lookup(badges, badges.c.digest)
+    assert await lookup.find(db, [row["digest"]])
+    path = db.dialect.url.database
+    await db.aclose()
+    # One who has the file to itself lets nobody read, log or not.
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA locking_mode=EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    other.execute("UPDATE badges SET level = 'new'")
+    looking = asyncio.create_task(lookup.find(db, [row["digest"]]))
+    done, _ = await asyncio.wait({looking}, timeout=0.2)
+    assert not done
+    other.execute("COMMIT")
+    other.close()
+
+    assert (await looking).row["level"] == "new"
+    assert (await lookup.find(db, [row["digest"]])).row["level"] == "new"
+
+
+@pytest.mark.databases("postgresql")
+async def test_hc45_a_connection_that_was_lost_is_opened_again(db, badges):
+    row = await badge(db, badges)
+    lookup = Lookup(badges, badges.c.digest)
+    assert await lookup.find(db, [row["digest"]])
+    async with db.connect() as tx:
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        await tx.execute(text(others))
+
+    found = await asyncio.gather(*(lookup.find(db, [row["digest"]]) for _ in range(5)))
+
+    assert [one.row["id"] for one in found] == [row["id"]] * 5
+
+
+@pytest.mark.databases("postgresql", "sqlite")
+async def test_a_table_that_changed_under_the_connection_is_read_as_it_is(db, badges):
+    row = await badge(db, badges)
+    lookup = Lookup(badges, badges.c.digest)
+    assert await lookup.find(db, [row["digest"]])
+    change = {
+        "postgresql": "ALTER TABLE badges ALTER COLUMN level TYPE text",
+        "sqlite": "ALTER TABLE badges ADD COLUMN more TEXT",
+    }[db.dialect.url.get_backend_name()]
+    await db.transaction(lambda tx: tx.execute(text(change)))
+
+    assert (await lookup.find(db, [row["digest"]])).row["level"] == "gold"
+
+
+@pytest.mark.databases("postgresql")
+async def test_hc45_a_server_that_is_slow_is_unavailable_for_its_batch_alone(db, badges, monkeypatch):
+    row = await badge(db, badges)
+    lookup = Lookup(badges, badges.c.digest)
+    assert await lookup.find(db, [row["digest"]])
+    monkeypatch.setattr("sigra.db.reader.TIME_LIMIT", 0.2)
+    async with db.connect() as tx:
+        await tx.execute(text("LOCK TABLE badges IN ACCESS EXCLUSIVE MODE"))
+        with pytest.raises(Unavailable):
+            await lookup.find(db, [row["digest"]])
+
+    assert await lookup.find(db, [row["digest"]])
+
+
+@pytest.mark.databases("postgresql")
+async def test_without_prepared_statements_the_pooler_is_spared(database, db, badges):
+    row = await badge(db, badges)
+    pooled = Database(database + "?prepared_statement_cache_size=0")
+
+    assert (await Lookup(badges, badges.c.digest).find(pooled, [row["digest"]])).row["id"] == row["id"]
+
+    await pooled.aclose()
+
+
+async def test_closing_answers_those_who_wait(db, badges):
+    row = await badge(db, badges)
+    lookup = Lookup(badges, badges.c.digest)
+    looking = asyncio.create_task(lookup.find(db, [row["digest"]]))
+    await asyncio.sleep(0)
+
+    await db.aclose()
+
+    assert (await looking).row["id"] == row["id"]
