@@ -16,7 +16,7 @@ from bench import raw
 from sigra import Settings, Sigra
 from sigra.crypto import KeyRing
 
-SECRET_KEY = "a-key-for-benchmarks-known-to-everybody"
+SECRET_KEY = "a-key-for-benchmarks-known-to-everybody"  # noqa: S105  (that is what it is)
 PURPOSE = "session"
 HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"11")]
 

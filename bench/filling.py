@@ -60,7 +60,8 @@ async def multiply(url: str, factor: int) -> None:
             series = f"WITH series AS (SELECT generate_series(1, {factor - 1}) AS n)"
             new = "gen_random_uuid(), sha256(digest || n::text::bytea)"
         columns = ", ".join(others)
-        statement = f"INSERT INTO {table.name} (id, digest, {columns}) {series} SELECT {new}, {columns} FROM {table.name}, series"
+        source = f"{series} SELECT {new}, {columns} FROM {table.name}, series"
+        statement = f"INSERT INTO {table.name} (id, digest, {columns}) {source}"
         await _patiently(auth, statement)
         await _patiently(auth, "ANALYZE")
 

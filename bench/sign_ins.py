@@ -21,7 +21,7 @@ from sigra.settings import PasswordSettings
 from sigra.testing import Client, create_tables, make_user
 
 AT_ONCE = 256
-PASSWORD = "correct horse battery staple"
+PASSWORD = "correct horse battery staple"  # noqa: S105  (everybody's)
 ALONE = 8
 
 

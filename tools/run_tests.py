@@ -5,11 +5,21 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests import servers  # noqa: E402  # a script finds its own folder only
+
+# The files of tests are shared out among as many processes as there are cores; all of them use the same servers.
+AT_ONCE = ("--numprocesses=auto", "--dist=loadfile")
 VERSIONS = ("3.11", "3.12", "3.13")
 QUICK = ("--databases=sqlite", "--ignore=tests/journeys")
 DATABASES = ("sqlite", "postgresql", "mariadb")
@@ -20,7 +30,8 @@ def main(databases: str) -> None:
     here = "{}.{}".format(*sys.version_info)
     # Mostly waiting for the network: made while the suite runs.
     others = {version: start_making(version) for version in VERSIONS if version != here}
-    report = [passed(sys.executable, here, f"whole suite on {databases}", [f"--databases={databases}"])]
+    with servers.running([name for name in servers.SERVERS if name in databases.split(",")]) as urls:
+        report = [passed(sys.executable, here, f"whole suite on {databases}", [f"--databases={databases}"], urls)]
     report += [quick_pass(version, making) for version, making in others.items()]
     left_out = [name for name in DATABASES if name not in databases.split(",")]
     print()
@@ -47,10 +58,14 @@ def quick_pass(version: str, making: subprocess.Popen[str]) -> tuple[str, bool]:
     return passed(f".venv-{version}/bin/python", version, "sqlite, without journeys", QUICK)
 
 
-def passed(python: str, version: str, what: str, options: list[str] | tuple[str, ...]) -> tuple[str, bool]:
+def passed(
+    python: str, version: str, what: str, options: Sequence[str], urls: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, bool]:
     """Run pytest; only its status 0 counts, so that "no tests were collected" (5) fails as well."""
     print(f"\n=== Python {version}: {what} ===", flush=True)
-    good = subprocess.run([python, "-m", "pytest", "--quiet", *options], cwd=ROOT, check=False).returncode == 0
+    command = [python, "-m", "pytest", "--quiet", *AT_ONCE, *options]
+    environment = {**os.environ, "TEST_SERVERS": json.dumps(dict(urls))}
+    good = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode == 0
     return f"{'TESTED' if good else 'FAILED'}: Python {version}: {what}", good
 
 

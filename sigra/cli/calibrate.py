@@ -67,7 +67,7 @@ def calibrated(measure: Measure) -> Cost:
             break
     if least >= LEAST:
         return Cost(memory, MINIMUM_TIME, least)
-    passes = max(MINIMUM_TIME, round(AIM * MINIMUM_TIME / least))
+    passes = round(AIM * MINIMUM_TIME / least)
     return Cost(memory, passes, measure(memory, passes))
 
 

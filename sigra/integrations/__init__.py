@@ -1,4 +1,4 @@
-"""Who asks, in the shape that a framework expects; each file imports its framework and is imported by no other room.
+"""Who asks, in the shape that a framework expects: one file a framework, imported by applications that use it.
 
-Only Starlette's shape is used by the core, which stands on Starlette anyway.
+The core imports Starlette's alone, on which it stands anyway.
 """

@@ -60,8 +60,9 @@ async def current_user(user: Annotated[User, Depends(guards.current_user)], _: _
 
 async def optional_user(connection: HTTPConnection) -> User | None:
     """Whoever is signed in, or None; without a padlock, since nothing is demanded."""
-    user: User | None = connection.scope["sigra.user"]
-    return user
+    if connection.scope.get("sigra.identity", connection) is None:
+        return None
+    return await guards.current_user(connection)  # which also tells a request that did not come through Sigra
 
 
 CurrentUser = Annotated[User, Depends(current_user)]

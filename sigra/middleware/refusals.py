@@ -62,7 +62,7 @@ class Refusals:
         await self.cors(response)(scope, receive, send)
 
     async def response(self, connection: HTTPConnection, error: SigraError) -> Response:
-        """The answer to an error on the face that was asked: the form's page again, the way to sign in, or a problem."""
+        """The answer to an error on the face that was asked: the form's page again, the way in, page or problem."""
         try:
             response = await self._rendered(connection, error)
         except SigraError:

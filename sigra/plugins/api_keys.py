@@ -162,7 +162,7 @@ class APIKeys:
     async def _public_keys(self, auth: Auth, user: User) -> list[dict[str, Any]]:
         query = select(self.table).where(self.table.c.user_id == user.id).order_by(self.table.c.created_at.desc())
         async with auth.db.connect() as tx:
-            return [_public(row) for row in (await tx.execute(query)).mappings()]
+            return [_public(dict(row)) for row in (await tx.execute(query)).mappings()]
 
     async def create(self, auth: Auth, request: Request) -> Response:
         """POST /api-keys: 201 with the key, once."""
@@ -268,10 +268,9 @@ async def _account(auth: Auth, email: str) -> User:
 def _line(key: Mapping[str, Any]) -> str:
     """A key on one line, without what a terminal would obey."""
     scopes = ",".join(key["scopes"]) or "no scopes"
-    dates = (
-        f"created {key['created_at']}, expires {key['expires_at'] or 'never'}, used {key['last_used_at'] or 'never'}"
-    )
-    text = f"{key['id']}  {key['prefix']}…{key['last_four']}  {key['name']}  ({scopes}; {dates})"
+    expires, used = key["expires_at"] or "never", key["last_used_at"] or "never"
+    dates = f"created {key['created_at']}, expires {expires}, used {used}"
+    text = f"{key['id']}  {key['prefix']}...{key['last_four']}  {key['name']}  ({scopes}; {dates})"
     return "".join(char if char.isprintable() else "?" for char in text)
 
 

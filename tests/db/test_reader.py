@@ -139,8 +139,8 @@ async def test_hc45_a_connection_that_was_lost_is_opened_again(db, badges):
     lookup = Lookup(badges, badges.c.digest)
     assert await lookup.find(db, [row["digest"]])
     async with db.connect() as tx:
-        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
-        await tx.execute(text(others))
+        others = "pid <> pg_backend_pid() AND datname = current_database()"
+        await tx.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
 
     found = await asyncio.gather(*(lookup.find(db, [row["digest"]]) for _ in range(5)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +20,9 @@ from sigra.errors import ConfigurationError
 from sigra.settings import Settings
 
 AGAIN = "Do what it says, and run `sigra doctor` again: some of the rest can only be looked at then."
+
+USER_OF_A_URL = re.compile(r"://\S*@")
+"""What the application's own module may say of a database, when it cannot be imported."""
 
 
 @click.command()
@@ -49,7 +53,7 @@ def _found(host: Host) -> Iterator[Finding]:
     try:
         auth = host.auth
     except ConfigurationError as error:
-        yield Finding("configuration", str(error), AGAIN)
+        yield Finding("configuration", USER_OF_A_URL.sub("://...@", str(error)), AGAIN)
         yield from _without_sigra(str(error))
         return
     yield from _with_sigra(auth)

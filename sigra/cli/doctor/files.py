@@ -7,7 +7,9 @@ import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -19,6 +21,9 @@ WRITABLE = stat.S_IWGRP | stat.S_IWOTH
 READABLE = stat.S_IROTH
 """The group may read: so does a service whose settings another account owns."""
 
+IN_MEMORY = ("", ":memory:", "file::memory:")
+"""What SQLite calls a database without a file (sqlite.org/inmemorydb.html)."""
+
 
 def of_settings(environ: Mapping[str, str], directory: Path) -> Iterator[Finding]:
     """What is wrong with the mode of `sigra.toml`, or of the file in its place."""
@@ -28,13 +33,13 @@ def of_settings(environ: Mapping[str, str], directory: Path) -> Iterator[Finding
         yield Finding(
             str(path),
             "Others than its owner may write it, and so choose what is run and who is let in.",
-            f"Run `chmod go-w {path}`.",
+            f"Run `chmod go-w {quote(str(path))}`.",
         )
     if mode & READABLE and _holds_secrets(path):
         yield Finding(
             str(path),
             "Everybody on this machine can read the secrets in it.",
-            f"Run `chmod 600 {path}` (640 for a group that needs it), and change the secrets.",
+            f"Run `chmod 600 {quote(str(path))}` (640 for a group that needs it), and change the secrets.",
         )
 
 
@@ -45,15 +50,16 @@ def of_database(url: URL) -> Iterator[Finding]:
         yield Finding(
             str(path),
             "Others on this machine can read or write the database.",
-            f"Run `chmod 600 {path}*`, and keep its folder from them too (`chmod 700`).",
+            f"Run `chmod 600 {quote(str(path))}*`, and keep its folder from them too (`chmod 700`).",
         )
 
 
 def database_file(url: URL) -> Path | None:
-    """The file of an SQLite database; None for every other, and for one that is named by a URI."""
-    if url.get_backend_name() != "sqlite" or not url.database or url.database.startswith("file:"):
+    """The file of an SQLite database, named plainly or by a URI; None for one in memory and for every other."""
+    database = url.database or ""
+    if url.get_backend_name() != "sqlite" or database in IN_MEMORY or url.query.get("mode") == "memory":
         return None
-    return Path(url.database)
+    return Path(unquote(urlsplit(database).path) if database.startswith("file:") else database).absolute()
 
 
 def _mode(path: Path) -> int:

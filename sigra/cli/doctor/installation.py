@@ -29,6 +29,7 @@ def of_plugins(installed: Sequence[Installed], active: Collection[str], wanted: 
             yield Finding(
                 one.name,
                 f"The plugin {one.name} of {one.distribution} is installed, but not active.",
-                f"Add {one.name} to SIGRA_PLUGINS, or {OFF}{one.name} to say that it is meant, "
+                f"Add {one.name} to SIGRA_PLUGINS (or to `plugins` in code), "
+                f"or {OFF}{one.name} to SIGRA_PLUGINS to say that it is meant, "
                 f"or uninstall {one.distribution}.",
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from sigra.cli.database import behind, own_tables
@@ -19,8 +20,9 @@ UPGRADE = "Run `sigra db upgrade`."
 
 def findings(auth: Sigra) -> list[Finding]:
     """What is wrong with the database. Nothing is made: a file that is not there stays so."""
-    path = database_file(auth.db.dialect.url)
-    if path is None and auth.db.dialect.url.get_backend_name() == "sqlite" and not auth.db.dialect.url.database:
+    url = make_url(auth.settings.database_url.get_secret_value())
+    path = database_file(url)
+    if url.get_backend_name() == "sqlite" and path is None:
         return [
             Finding(
                 "SIGRA_DATABASE_URL",
