@@ -34,7 +34,9 @@ def test_plugins_are_listed_under_a_wrong_configuration_and_are_not_active(bare:
 
 
 def test_the_commands_of_plugins_are_named(run: Run):
-    assert run("plugins").stdout.endswith("\nCommands of plugins: api-keys create, users create, users set-password\n")
+    named = "api-keys create, api-keys list, api-keys revoke, users create, users set-password"
+
+    assert run("plugins").stdout.endswith(f"\nCommands of plugins: {named}\n")
 
 
 def test_routes_are_listed_with_method_path_and_plugin(run: Run):

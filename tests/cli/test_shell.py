@@ -30,6 +30,8 @@ NEEDY = [
     ("users", "enable", "ada@example.com"),
     ("users", "set-password", "ada@example.com"),
     ("api-keys", "create", "ada@example.com", "--name", "x"),
+    ("api-keys", "list", "ada@example.com"),
+    ("api-keys", "revoke", "ada@example.com", "00000000-0000-0000-0000-000000000000"),
 ]
 """Every command that needs a valid configuration."""
 
@@ -63,7 +65,7 @@ def test_hc49_a_wrong_configuration_is_a_paragraph_and_status_2(bare: Run, comma
 
 
 def test_every_command_of_the_core_is_tried_with_wrong_configurations():
-    light = {"demo", "keys", "plugins"}
+    light = {"calibrate", "demo", "doctor", "keys", "plugins"}
 
     assert {command[0] for command in NEEDY} | light == {*COMMANDS, "api-keys"}
 

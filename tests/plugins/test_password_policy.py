@@ -17,8 +17,8 @@ import pytest
 from sigra import ConfigurationError, WeakPassword, hookimpl
 from sigra.crypto.migrating import ORIGINS
 from sigra.models import User
-from sigra.plugins.password_breaches import Breaches
-from sigra.plugins.password_policy import Policy, common_passwords, context_words, repeated
+from sigra.plugins.password.breaches import Breaches
+from sigra.plugins.password.policy import Policy, common_passwords, context_words, repeated
 from sigra.sources import read
 from sigra.testing import PASSWORD, cheap_settings, make_user
 from tests.apps import running
@@ -308,7 +308,7 @@ NO_ANSWER = {
 async def test_a_service_that_does_not_answer_is_passed_over_or_waited_for(
     answer: bytes, failure: str, status: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("sigra.plugins.password_breaches.TIME_LIMIT", 0.5)
+    monkeypatch.setattr("sigra.plugins.password.breaches.TIME_LIMIT", 0.5)
     async with serving(answer) as service:
         options = {"memory_kib": 8, "time": 1, "breach_url": service.url, "breach_failure": failure}
         async with running("sqlite:///:memory:", password=options) as client:
@@ -347,7 +347,7 @@ def client_of() -> Callable[[bytes], Any]:
 
 
 def test_hc49_the_check_without_its_library_is_refused_naming_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sigra.plugins.password_breaches.find_spec", {}.get)
+    monkeypatch.setattr("sigra.plugins.password.breaches.find_spec", {}.get)
 
     with pytest.raises(ConfigurationError, match=r"install sigra\[breaches\]"):
         Breaches("https://example.com/range/", closed=False)

@@ -25,8 +25,8 @@ from sigra.guards import current_user, requires
 from sigra.hookspecs import hookimpl
 from sigra.http.routing import Route
 from sigra.models import Login, User
-from sigra.plugins.password_breaches import Breaches
-from sigra.plugins.password_policy import Policy
+from sigra.plugins.password.breaches import Breaches
+from sigra.plugins.password.policy import Policy
 from sigra.protocols import Auth
 
 HAS_ONE = "The account has a password already. Change it instead."

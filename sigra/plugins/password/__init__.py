@@ -1,0 +1,7 @@
+"""Passwords: signing in by one, changing it, and what a good one is."""
+
+from sigra.plugins.password.breaches import Breaches
+from sigra.plugins.password.plugin import ChangePassword, Password, SetPassword
+from sigra.plugins.password.policy import Policy
+
+__all__ = ["Breaches", "ChangePassword", "Password", "Policy", "SetPassword"]
