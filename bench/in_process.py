@@ -62,7 +62,7 @@ async def _grown(database: str, urls: Sequence[str], cookies: Sequence[Sequence[
 
 async def bad_key_without_database(key: str) -> tuple[int, int]:
     """The answers to a key with a wrong checksum and to a well-formed one where every query fails."""
-    async with Sigra(sigra_settings("sqlite+aiosqlite:////proc/none.db")) as auth:
+    async with Sigra(sigra_settings("postgresql+asyncpg://nobody@127.0.0.1:1/none")) as auth:
         app = auth.wrap(private)
         wrong = key[:-1] + ("A" if key[-1] != "A" else "B")
         return await _status(app, wrong), await _status(app, key)

@@ -146,9 +146,7 @@ class Sigra:
     def identify(self, app: ASGIApp) -> ASGIApp:
         """The piece that resolves who asks."""
         resolver = Resolver(self, self.calls, self.cookies)
-        return IdentityMiddleware(
-            app, self, self.calls, resolver, self._refusals, self.start, self._client, self._tell
-        )
+        return IdentityMiddleware(app, self, self.calls, resolver, self._refusals, self.start, self._client, self._tell)
 
     def protect(self, app: ASGIApp) -> ASGIApp:
         """The piece that refuses other origins' unsafe requests."""

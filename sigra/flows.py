@@ -100,12 +100,15 @@ class Seam:
     async def _announce(self, request: HTTPConnection, attempt: Attempt) -> None:
         await self.calls.each(self.auth, hookspecs.before_attempt, attempt=attempt)
         notes = exchange.of(request)
-        if notes.pending is not None and notes.pending.pending is not None:
-            # Counted before the proof is looked at, so that parallel guesses share the budget.
-            counted = partial(self.pendings.count_try, id=notes.pending.pending, tries=LOGIN_TRIES)
+        await self._count_try(notes.pending)
+        notes.attempts.append(attempt)
+
+    async def _count_try(self, login: Login | None) -> None:
+        """Use up a try of the pending sign-in: before its proof is looked at, so that parallel guesses share them."""
+        if login is not None and login.pending is not None:
+            counted = partial(self.pendings.count_try, id=login.pending, tries=LOGIN_TRIES)
             if not await self.db.transaction(counted):
                 raise LoginExpired
-        notes.attempts.append(attempt)
 
     async def _record_failure(
         self, request: HTTPConnection, attempt: Attempt, error: InvalidCredentials
@@ -198,7 +201,10 @@ class Seam:
         """The sign-in that waits for another proof; see `Auth.pending`."""
         notes = exchange.of(request)
         if notes.pending is None:
-            notes.pending = await self._find_pending(request)
+            login = await self._find_pending(request)
+            if notes.attempts:
+                await self._count_try(login)  # by an attempt that began before it was known
+            notes.pending = login
         return notes.pending
 
     async def _find_pending(self, request: Request) -> Login:

@@ -205,8 +205,6 @@ class Auth(Protocol):
         """End every session and token of a user, but the session `keep`."""
         ...
 
-    async def render(
-        self, request: Request, template: str, context: Mapping[str, Any], status: int = 200
-    ) -> Response:
+    async def render(self, request: Request, template: str, context: Mapping[str, Any], status: int = 200) -> Response:
         """A page from the host's, the plugins' or the core's templates."""
         ...

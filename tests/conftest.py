@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from sqlalchemy.engine import make_url
@@ -26,6 +27,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Time is no fact about our code: a busy machine is no failure.
+    hypothesis.settings.register_profile("sigra", deadline=None)
+    hypothesis.settings.load_profile("sigra")
     chosen_databases(config)
     # The tests' answers must not depend on the settings of the one who runs them.
     for name in [name for name in os.environ if name.startswith("SIGRA_")]:

@@ -213,6 +213,26 @@ async def test_hc11_parallel_wrong_proofs_share_the_five(database: str) -> None:
     assert len(factor.tried) == 5
 
 
+async def test_hc11_a_factor_that_asks_for_the_pending_sign_in_late_is_counted_too(database: str) -> None:
+    tried = []
+
+    async def prove(auth: Auth, request: Request) -> Any:
+        async with auth.attempt(request, method="late", email="ada@example.com"):
+            login = await auth.pending(request)
+            tried.append(login)
+            raise InvalidCredentials
+
+    async with running(database, ["defaults", Factor(), Door(prove)]) as client:
+        await make_user(client.sigra)
+        token = (await challenged(client))["login_token"]
+        for _ in range(7):
+            await client.post("/auth/door", json={"login_token": token})
+        dead = await client.post("/auth/login/factor", json={"code": "right", "login_token": token})
+
+    assert len(tried) == 5
+    assert dead.status_code == 401
+
+
 async def test_hc8_a_pending_sign_in_ends_with_everything_else_of_the_user(database: str) -> None:
     async with running(database, ["defaults", Factor()]) as client:
         user = await make_user(client.sigra)

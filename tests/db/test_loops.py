@@ -30,21 +30,23 @@ def test_each_loop_has_its_own_and_closed_ones_are_forgotten() -> None:
 # Drivers warn of a loop that ended before its connections were closed: that is the case here.
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_database_serves_one_loop_after_another(database: str) -> None:
-    db = Database(database)
+    assert serve_three_loops(database) == [2, 2, 2]
 
-    async def ask() -> int | None:
+    gc.collect()
+
+
+def serve_three_loops(url: str) -> list[int]:
+    db = Database(url)
+
+    async def ask() -> int:
         async with db.connect() as tx:
             read = await tx.scalar(select(1))
         written = await db.transaction(lambda tx: tx.scalar(select(1)))
         return (read or 0) + (written or 0)
 
-    async def end() -> None:
-        await ask()
+    async def ask_and_end() -> int:
+        answer = await ask()
         await db.aclose()
+        return answer
 
-    answers = [asyncio.run(ask()) for _ in range(3)]
-    asyncio.run(end())
-    del db, ask, end
-    gc.collect()
-
-    assert answers == [2, 2, 2]
+    return [asyncio.run(ask()), asyncio.run(ask()), asyncio.run(ask_and_end())]

@@ -1,4 +1,4 @@
-"""Whether the secret keys could be guessed, and whether they can be replaced without signing everybody out."""
+"""Whether the secret keys could be guessed."""
 
 from __future__ import annotations
 
@@ -29,12 +29,6 @@ def findings(keys: Sequence[str]) -> Iterator[Finding]:
                 f"Key {place} is made of words or patterns: whoever guesses it can sign in as anybody.",
                 f"Put a new one of `sigra keys generate` first, and remove key {place} when nobody needs it any more.",
             )
-    if len(set(keys)) == 1:
-        yield Finding(
-            SUBJECT,
-            "There is a single key: changing it ends every session and API key at once.",
-            "Put a new one of `sigra keys generate` before it, and keep the old one until what it made has ended.",
-        )
 
 
 def is_weak(key: str) -> bool:
