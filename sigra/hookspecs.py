@@ -53,7 +53,7 @@ def register_middleware(auth: Auth) -> Sequence[Callable[[ASGIApp], ASGIApp]]:
 
 @hookspec
 def register_resources(auth: Auth) -> Sequence[AbstractAsyncContextManager[object]]:
-    """Collect, at each start: return async context managers, opened in order and closed in reverse."""
+    """Collect: return async context managers, opened at each start and closed in reverse."""
 
 
 @hookspec

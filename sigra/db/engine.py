@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -155,14 +155,16 @@ class Database:
 
     @asynccontextmanager
     async def _checked_out(self, engine: AsyncEngine, *options: str) -> AsyncIterator[AsyncConnection]:
-        async with AsyncExitStack() as stack:
-            try:
-                tx = await stack.enter_async_context(engine.connect())
-                if options:
-                    tx = await tx.execution_options(**dict.fromkeys(options, True))
-            except (PoolTimeout, OSError) as error:
-                raise Unavailable from error
+        try:
+            tx = await _to_the_end(engine.connect())
+        except (PoolTimeout, OSError) as error:
+            raise Unavailable from error
+        try:
+            if options:
+                await tx.execution_options(**dict.fromkeys(options, True))
             yield tx
+        finally:
+            await asyncio.shield(tx.close())
 
     def _pause(self, tries: int) -> float:
         return tries * LONGEST_PAUSE * int.from_bytes(self._random(2), "big") / 0xFFFF
@@ -180,6 +182,18 @@ class Database:
         if connecting or context.is_disconnect or self.dialect.is_unavailable(error):
             return Unavailable()
         return None
+
+
+async def _to_the_end(connection: AsyncConnection) -> AsyncConnection:
+    """The connection, opened; one that is cancelled meanwhile is opened to the end and closed, or it would be lost."""
+    opening = asyncio.ensure_future(connection.start())
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        await asyncio.wait({opening})
+        if opening.exception() is None:
+            await connection.close()
+        raise
 
 
 def _abandon(engine: AsyncEngine) -> None:
