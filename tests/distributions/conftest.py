@@ -54,6 +54,8 @@ def install(unpacked: dict[str, Path], uninstall: Callable[..., None]) -> Iterat
     """`install("sigra-badge")` in this process, until the test ends."""
 
     def put(*names: str) -> None:
+        # A test of another room may have left a module of that name.
+        uninstall(*names)
         sys.path[:0] = [str(unpacked[name]) for name in names]
         importlib.invalidate_caches()
 
