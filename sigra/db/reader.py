@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context
-from weakref import WeakKeyDictionary
 
 from sigra.db.dialects.reading import Query, Reading, Row
+from sigra.db.loops import PerLoop
 from sigra.errors import Unavailable
 
 TIME_LIMIT = 5.0
@@ -31,8 +31,7 @@ class Reader:
     """
 
     def __init__(self, reading: Callable[[], Reading]) -> None:
-        self._reading = reading
-        self._lines: WeakKeyDictionary[asyncio.AbstractEventLoop, _Line] = WeakKeyDictionary()
+        self._lines = PerLoop(lambda: _Line(reading(), asyncio.get_running_loop()), _leave)
 
     def find(self, query: Query, digests: Sequence[bytes]) -> _Answer:
         """The row whose digest is one of `digests`, as soon as it is awaited.
@@ -43,15 +42,11 @@ class Reader:
         Raises:
             Unavailable: The database cannot be reached or does not answer in time.
         """
-        loop = asyncio.get_running_loop()
-        line = self._lines.get(loop)
-        if line is None:
-            line = self._lines[loop] = _Line(self._reading(), loop)
-        return line.ask(query, digests)
+        return self._lines.get().ask(query, digests)
 
     async def aclose(self) -> None:
         """Close the connection of this loop."""
-        line = self._lines.pop(asyncio.get_running_loop(), None)
+        line = self._lines.pop()
         if line is not None:
             await line.aclose()
 
@@ -153,6 +148,10 @@ class _Line:
         while self._begun:
             await (asyncio.sleep(0) if self._task is None else asyncio.wait({self._task}))
         await self._reading.close()
+
+
+def _leave(line: _Line) -> None:
+    """Nothing of a closed loop can be awaited; its connection ends with the last reference to it."""
 
 
 def _wanted(asked: Sequence[_Asked]) -> Sequence[bytes]:

@@ -8,8 +8,11 @@ import gc
 import pytest
 from sqlalchemy import select
 
+from sigra import Sigra
 from sigra.db import Database
 from sigra.db.loops import PerLoop
+from sigra.plugins.sessions import Sessions
+from sigra.testing import cheap_settings, create_tables
 
 
 def test_each_loop_has_its_own_and_closed_ones_are_forgotten() -> None:
@@ -50,3 +53,26 @@ def serve_three_loops(url: str) -> list[int]:
         return answer
 
     return [asyncio.run(ask()), asyncio.run(ask()), asyncio.run(ask_and_end())]
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_look_ups_keep_nothing_of_loops_that_have_ended() -> None:
+    auth = Sigra(cheap_settings())
+
+    async def ask() -> None:
+        await create_tables(auth)
+        for _ in range(2):
+            digests = auth.tokens.digests("session", "A" * 43)
+            assert await auth.plugin(Sessions).lookup.find(auth.db, digests) is None
+
+    async def end() -> None:
+        await ask()
+        await auth.aclose()
+
+    for _ in range(3):
+        asyncio.run(ask())
+    kept = len(auth.db.reader._lines._kept)
+    asyncio.run(end())
+    gc.collect()
+
+    assert kept == 1
