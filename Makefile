@@ -5,7 +5,7 @@ PYTHON ?= python3
 DATABASES ?= sqlite,postgresql,mariadb
 BIN := .venv/bin
 
-.PHONY: demo test check format soak mutants bench lock clean environment programs
+.PHONY: demo test check format soak mutants bench docs lock clean environment programs
 
 demo: environment
 	@exec $(BIN)/sigra demo
@@ -42,6 +42,11 @@ bench: environment .venv-bench/.stamp
 	@$(BIN)/python -m pip --python=.venv-bench/bin/python install --quiet --requirement=bench/requirements.txt
 	@touch $@
 
+# The site, in docs/_build; every warning is an error, and the references are written anew from the code.
+docs: environment
+	@$(BIN)/python -m tools.document
+	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
+
 # Pin the newest of everything that pyproject.toml allows.
 lock: environment
 	$(BIN)/python -m pip install --quiet uv
@@ -49,7 +54,7 @@ lock: environment
 	$(BIN)/uv export --quiet --all-packages --no-emit-workspace --no-annotate --no-header --output-file requirements.lock
 
 clean:
-	rm -rf .venv .venv-* .*_cache .hypothesis
+	rm -rf .venv .venv-* .*_cache .hypothesis docs/_build
 
 # Costs nothing when nothing has changed since.
 environment:

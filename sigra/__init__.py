@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sigra.guards import current_user, requires
     from sigra.hookspecs import hookimpl
     from sigra.http.routing import Route
-    from sigra.models import Attempt, Challenge, Cookie, Identity, Issued, Login, User
+    from sigra.models import Attempt, Challenge, Cookie, Identity, Issued, Login, Part, User
     from sigra.protocols import Auth, Plugin
     from sigra.settings import Settings
 
@@ -40,6 +40,7 @@ __all__ = [
     "InvalidToken",
     "Issued",
     "Login",
+    "Part",
     "Plugin",
     "Refused",
     "Route",
@@ -73,7 +74,7 @@ _HOMES = {
     "guards": ("current_user", "requires"),
     "hookspecs": ("hookimpl",),
     "http.routing": ("Route",),
-    "models": ("Attempt", "Challenge", "Cookie", "Identity", "Issued", "Login", "User"),
+    "models": ("Attempt", "Challenge", "Cookie", "Identity", "Issued", "Login", "Part", "User"),
     "protocols": ("Auth", "Plugin"),
     "settings": ("Settings",),
 }

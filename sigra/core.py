@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
@@ -17,7 +18,7 @@ from pydantic import BaseModel
 from sqlalchemy import MetaData, Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
@@ -33,12 +34,16 @@ from sigra.errors import ConfigurationError
 from sigra.events import Action, Event
 from sigra.flows import LOGIN_COOKIE, LOGIN_FIELD, Seam
 from sigra.hooks import Active, Calls, Installed
+from sigra.http import exchange
+from sigra.http.answers import FORM_METHOD, is_form, wants_page
 from sigra.http.body import read_mapping, validate
 from sigra.http.client import TrustedProxies
 from sigra.http.cookies import only_value
 from sigra.http.cross_origin import parse_origin
-from sigra.http.rendering import Renderer
-from sigra.http.routing import RouteTable, overlap
+from sigra.http.forms import Forms
+from sigra.http.openapi import Face, document
+from sigra.http.rendering import Renderer, Source, names_in
+from sigra.http.routing import KEY, Route, RouteTable, overlap
 from sigra.middleware import (
     CrossOriginMiddleware,
     IdentityMiddleware,
@@ -47,7 +52,6 @@ from sigra.middleware import (
     Resolver,
     RoutesMiddleware,
 )
-from sigra.middleware.routes import FORM_METHOD
 from sigra.models import Attempt, Login, User
 from sigra.protocols import Plugin
 from sigra.settings import Settings
@@ -62,6 +66,9 @@ R = TypeVar("R")
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 
+
+ITSELF = "sigra itself"
+"""Who brings a route that no plugin does."""
 
 OWN = frozenset({LOGIN_FIELD, FORM_METHOD, "next"})
 """Members of a body that the seam reads."""
@@ -118,9 +125,12 @@ class Sigra:
         self.seam = Seam(
             self, self.calls, self.db, self.users, pendings, self._carriers(), self.cookies, spawn=self._spawn
         )
+        self._own = (Route("/openapi.json", self._show_openapi, any_identity=True, answers={200: dict[str, Any]}),)
         self.routes = self._routes()
-        self._table = RouteTable([route for its in self.routes.values() for route in its])
-        self._render = Renderer([Path(__file__).parent / "templates"])
+        self._table = RouteTable([*self._own, *(route for its in self.routes.values() for route in its)])
+        self.openapi = document({ITSELF: self._own, **self.routes}, self._face())
+        self._renderer = Renderer(self._templates())
+        self.settings = self._with_home()
         [self._origin] = _origins("SIGRA_BASE_URL", [self.settings.base_url])
         self._trusted = _origins("SIGRA_TRUSTED_ORIGINS", self.settings.trusted_origins)
         self._client = TrustedProxies(self.settings.trusted_proxies)
@@ -221,9 +231,13 @@ class Sigra:
         return self._client.client_address(request.scope)
 
     async def read(self, request: Request, model: type[M]) -> M:
+        route = request.scope.get(KEY)
+        if isinstance(route, Route) and not route.may_read(model):
+            raise TypeError(f"{route.path} reads {model.__name__}, but declares {route.body}: Route(body=...)")
         fields = await read_mapping(request)
         # The seam's own members are not the model's to refuse.
-        return validate(model, {name: fields[name] for name in fields if name in model.model_fields or name not in OWN})
+        its = {name: fields[name] for name in fields if name in model.model_fields or name not in OWN}
+        return validate(model, its, strict=not is_form(request))
 
     def attempt(
         self, request: HTTPConnection, *, method: str, email: str | None = None, user: User | None = None
@@ -239,6 +253,9 @@ class Sigra:
     async def sign_in(self, request: Request, login: Login) -> Response:
         return await self.seam.sign_in(request, login)
 
+    async def renew(self, request: Request, change: Callable[[AsyncConnection, User], Awaitable[object]]) -> Response:
+        return await self.seam.renew(request, change)
+
     async def pending(self, request: Request) -> Login:
         return await self.seam.pending(request)
 
@@ -248,8 +265,31 @@ class Sigra:
     async def revoke(self, tx: AsyncConnection, user: User, reason: str, keep: uuid.UUID | None = None) -> None:
         await self.seam.revoke(tx, user, reason, keep)
 
-    async def render(self, request: Request, template: str, context: Mapping[str, Any], status: int = 200) -> Response:
-        return self._render.response(template, {"request": request, "auth": self, **context}, status)
+    async def render(
+        self,
+        request: Request,
+        template: str,
+        context: Mapping[str, Any],
+        status: int = 200,
+        *,
+        page: str | None = None,
+    ) -> Response:
+        error = context.get("error")
+        forms = Forms(context.get("posted"), error, exchange.typed(request))
+        given = {"request": request, "auth": self, "forms": forms, **context, "error": error}
+        if page is not None:
+            outcomes = await self.calls.outcomes(self, hookspecs.parts_for_page, request=request, page=page)
+            given["parts"] = self._renderer.parts(outcomes, given)
+        return self._renderer.response(template, given, status)
+
+    async def show(self, request: Request, page: str, body: Mapping[str, Any], status: int = 200) -> Response:
+        if is_form(request) or wants_page(request):
+            shown = await self.first(
+                hookspecs.render_page, request=request, page=page, context=dict(body), status=status
+            )
+            if shown is not None:
+                return shown
+        return JSONResponse(dict(body), status)
 
     # Building
 
@@ -257,16 +297,56 @@ class Sigra:
         found = self.calls.collecting(self, hookspecs.register_tables, metadata=self.metadata)
         return hooks.claim_tables(found, self.metadata, core)
 
+    def _templates(self) -> list[Source]:
+        """The host's, the plugins', the core's."""
+        brought = self.calls.collect(self, hookspecs.register_templates)
+        return [
+            *self.settings.templates,
+            *hooks.claim_templates(brought, names_in),
+            Path(__file__).parent / "templates",
+        ]
+
+    def _with_home(self) -> Settings:
+        """The settings, `home` being the account page when there is one and nothing else is said."""
+        if "home" in self.settings.model_fields_set or not self.calls.asked(hookspecs.render_page):
+            return self.settings
+        if not self._table.has("GET", "/account"):
+            return self.settings
+        return self.settings.model_copy(update={"home": f"{self.settings.mount_path}/account"})
+
     def _routes(self) -> dict[str, tuple[BaseRoute, ...]]:
-        return hooks.claim_routes(self.calls.collect(self, hookspecs.register_routes), overlap)
+        brought = self.calls.collect(self, hookspecs.register_routes)
+        claimed = hooks.claim_routes([(ITSELF, self._own), *brought], overlap)
+        return {plugin: routes for plugin, routes in claimed.items() if plugin != ITSELF}
+
+    def _face(self) -> Face:
+        asked = self.calls.asked
+        return Face(
+            server=f"{self.settings.base_url}{self.settings.mount_path}",
+            version=version("sigra"),
+            cookies=[self.settings.cookie_name(name) for name in self.cookies],
+            bearer=bool(asked(hookspecs.identity_from_authorization)),
+            pages=bool(asked(hookspecs.render_page) or asked(hookspecs.render_error)),
+            errors=[error for one in self.plugins for error in getattr(one.plugin, "errors", ())],
+        )
+
+    async def _show_openapi(self, request: Request) -> Response:
+        """GET /openapi.json: this document."""
+        return JSONResponse(self.openapi)
 
     def _carriers(self) -> dict[str, str]:
         issuing = self.calls.asked(hookspecs.issue_credential)
+        renewing = self.calls.asked(hookspecs.renew_session)
         carriers = {carrier: one.name for one in self.plugins for carrier in getattr(one.plugin, "carriers", ())}
         for carrier, name in carriers.items():
             if name not in issuing:
                 raise ConfigurationError(
                     f"Plugin {name} claims the carrier {carrier} but has no issue_credential: implement it."
+                )
+            if name in self.calls.asked(hookspecs.revoke_session) and name not in renewing:
+                raise ConfigurationError(
+                    f"Plugin {name} carries sessions but has no renew_session, without which nobody whom it lets in "
+                    "could change a password: implement it."
                 )
         return carriers
 

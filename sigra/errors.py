@@ -63,8 +63,8 @@ class SigraError(Exception):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Response headers that belong to this error."""
-        return {}
+        """Response headers that belong to this error: every 401 names a scheme (RFC 9110, section 15.5.2)."""
+        return {"www-authenticate": BEARER} if self.status == 401 else {}
 
 
 class ConfigurationError(SigraError, SystemExit):  # type: ignore[misc]  # `code` is ours on the class, see below
@@ -83,21 +83,30 @@ class ConfigurationError(SigraError, SystemExit):  # type: ignore[misc]  # `code
 
 
 class Malformed(SigraError):
-    """Raised for a request that cannot be understood: broken JSON, encoding, depth, doubled credentials."""
+    """Raised for a request that cannot be understood: broken JSON, encoding, depth, doubled credentials.
+
+    Cure: Send one well-formed JSON object or form, each member once, and one credential.
+    """
 
     code, status, title = "malformed", 400, "Malformed request"
     detail = "The request could not be understood."
 
 
 class InvalidToken(SigraError):
-    """Raised for a presented credential that is ours and bad: unknown, used, expired or revoked, all alike."""
+    """Raised for a presented credential that is ours and bad: unknown, used, expired or revoked, all alike.
+
+    Cure: Ask for a new one where the old one came from.
+    """
 
     code, status, title = "invalid_token", 400, "Invalid token"
     detail = "The token is not valid. It may have been used already, or have expired."
 
 
 class InvalidBearerToken(InvalidToken):
-    """Raised for a bearer credential that is ours and bad (RFC 6750, section 3.1)."""
+    """Raised for a bearer credential that is ours and bad (RFC 6750, section 3.1).
+
+    Cure: Use a key that is still listed; make a new one otherwise.
+    """
 
     status: ClassVar[int] = 401
 
@@ -107,60 +116,80 @@ class InvalidBearerToken(InvalidToken):
 
 
 class Unauthenticated(SigraError):
-    """Raised where somebody must be signed in and nobody is."""
+    """Raised where somebody must be signed in and nobody is.
+
+    Cure: Sign in, or send an API key as `Authorization: Bearer …`.
+    """
 
     code, status, title = "unauthenticated", 401, "Not signed in"
     detail = "Sign in to continue."
 
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return {"www-authenticate": BEARER}
-
 
 class InvalidCredentials(SigraError):
-    """Raised for a wrong proof. Never says which half was wrong, nor whether the account exists."""
+    """Raised for a wrong proof. Never says which half was wrong, nor whether the account exists.
+
+    Cure: Let the person type it again; do not guess for them which half was wrong.
+    """
 
     code, status, title = "invalid_credentials", 401, "Invalid credentials"
     detail = "The sign-in details are not right."
 
 
 class InvalidProof(InvalidCredentials):
-    """Raised for a wrong proof while a pending sign-in waits for it."""
+    """Raised for a wrong proof while a pending sign-in waits for it.
+
+    Cure: Let the person try again; after five wrong ones the sign-in starts over.
+    """
 
     code, title = "invalid_proof", "Invalid proof"
     detail = "That was not right. Try again."
 
 
 class LoginExpired(SigraError):
-    """Raised when the pending sign-in is absent, spent, expired, or dead after too many wrong proofs."""
+    """Raised when the pending sign-in is absent, spent, expired, or dead after too many wrong proofs.
+
+    Cure: Start the sign-in again from its first step.
+    """
 
     code, status, title = "login_expired", 401, "Sign-in expired"
     detail = "This sign-in has expired. Start again."
 
 
 class Refused(SigraError):
-    """Raised by a rule that says no; plugins raise it, or a subclass with a code of their own."""
+    """Raised by a rule that says no; plugins raise it, or a subclass with a code of their own.
+
+    Cure: Read `detail`; repeating the request does not help.
+    """
 
     code, status, title = "refused", 403, "Refused"
     detail = "This is not allowed."
 
 
 class CrossOrigin(Refused):
-    """Raised for an unsafe request that another origin made."""
+    """Raised for an unsafe request that another origin made.
+
+    Cure: Send it from a page of the application, or add the page's origin to `SIGRA_TRUSTED_ORIGINS`.
+    """
 
     code, title = "cross_origin", "Cross-origin request"
     detail = "The request comes from another origin."
 
 
 class SessionRequired(Refused):
-    """Raised when a credential without a session asks for what only a signed-in person may do."""
+    """Raised when a credential without a session asks for what only a signed-in person may do.
+
+    Cure: Sign in by a browser; an API key cannot do this.
+    """
 
     code, title = "session_required", "Session required"
     detail = "This needs a signed-in session."
 
 
 class InsufficientScope(Refused):
-    """Raised when the identity lacks a scope that the route demands (RFC 6750, section 3.1)."""
+    """Raised when the identity lacks a scope that the route demands (RFC 6750, section 3.1).
+
+    Cure: Use a key that has the scope; scopes are fixed when a key is made.
+    """
 
     code, title = "insufficient_scope", "Insufficient scope"
     detail = "The credential does not carry the scope that this needs."
@@ -171,21 +200,30 @@ class InsufficientScope(Refused):
 
 
 class AssuranceRequired(Refused):
-    """Raised when the session's assurance level is below what the route demands (NIST 800-63B)."""
+    """Raised when the session's assurance level is below what the route demands (NIST 800-63B).
+
+    Cure: Sign in again with a second factor.
+    """
 
     code, title = "assurance_required", "Stronger sign-in required"
     detail = "This needs a stronger sign-in."
 
 
 class ReauthenticationRequired(Refused):
-    """Raised when the sign-in is older than the window that the route demands."""
+    """Raised when the sign-in is older than the window that the route demands.
+
+    Cure: Sign in again, then repeat the request.
+    """
 
     code, title = "reauthentication_required", "Sign in again"
     detail = "This needs a recent sign-in."
 
 
 class AccountDisabled(Refused):
-    """Raised for a disabled or closing account, and only to a proof that cannot be guessed."""
+    """Raised for a disabled or closing account, and only to a proof that cannot be guessed.
+
+    Cure: Ask whoever runs the application; `sigra users enable` lets the account in again.
+    """
 
     code, title = "account_disabled", "Account disabled"
     detail = "This account cannot sign in."
@@ -193,6 +231,8 @@ class AccountDisabled(Refused):
 
 class TooManyAttempts(Refused):
     """Raised when a limit is used up; the same for known and unknown accounts.
+
+    Cure: Wait as many seconds as `Retry-After` says.
 
     Args:
         retry_after: Whole seconds until another try can succeed.
@@ -211,7 +251,10 @@ class TooManyAttempts(Refused):
 
 
 class NotFound(SigraError):
-    """Raised for what is absent and for what belongs to somebody else, alike."""
+    """Raised for what is absent and for what belongs to somebody else, alike.
+
+    Cure: Check the path and the id, and who is signed in.
+    """
 
     code, status, title = "not_found", 404, "Not found"
     detail = "There is nothing here."
@@ -219,6 +262,8 @@ class NotFound(SigraError):
 
 class MethodNotAllowed(SigraError):
     """Raised for a known path and another method.
+
+    Cure: Use one of the methods that the header `Allow` names.
 
     Args:
         allow: The methods that the path knows.
@@ -237,35 +282,50 @@ class MethodNotAllowed(SigraError):
 
 
 class RequestTimeout(SigraError):
-    """Raised when a body does not arrive in time."""
+    """Raised when a body does not arrive in time.
+
+    Cure: Send the request again, its body without pauses.
+    """
 
     code, status, title = "request_timeout", 408, "Request timeout"
     detail = "The request took too long to arrive."
 
 
 class Conflict(SigraError):
-    """Raised when the request does not fit the present state."""
+    """Raised when the request does not fit the present state.
+
+    Cure: Read the present state, then decide again.
+    """
 
     code, status, title = "conflict", 409, "Conflict"
     detail = "The request does not fit the present state."
 
 
 class OtherAccount(Conflict):
-    """Raised for the proof of one user while another is signed in."""
+    """Raised for the proof of one user while another is signed in.
+
+    Cure: Sign out first.
+    """
 
     code, title = "other_account", "Another account is signed in"
     detail = "Another account is signed in. Sign out first."
 
 
 class PayloadTooLarge(SigraError):
-    """Raised for a body above the mount path's limit."""
+    """Raised for a body above the mount path's limit.
+
+    Cure: Send less than 64 KiB.
+    """
 
     code, status, title = "payload_too_large", 413, "Payload too large"
     detail = "The request body is too large."
 
 
 class UnsupportedMediaType(SigraError):
-    """Raised for a body that is neither JSON nor a form."""
+    """Raised for a body that is neither JSON nor a form.
+
+    Cure: Send `application/json`, or a form.
+    """
 
     code, status, title = "unsupported_media_type", 415, "Unsupported media type"
     detail = "Send application/json or a form."
@@ -283,6 +343,8 @@ class FieldError:
 class ValidationFailed(SigraError):
     """Raised for a body whose fields are wrong.
 
+    Cure: `errors` names each field with a code and a message; mend these and send it again.
+
     Args:
         errors: One entry a field, in the order of the fields.
     """
@@ -297,6 +359,8 @@ class ValidationFailed(SigraError):
 
 class WeakPassword(ValidationFailed):
     """Raised for a new password that breaks a rule; never quotes it.
+
+    Cure: Show the message of `errors`, and ask for another password.
 
     Args:
         message: What to do about it, as one sentence that is safe to show.
@@ -319,7 +383,10 @@ class WeakPassword(ValidationFailed):
 
 
 class InternalError(SigraError):
-    """Raised in place of an error that is nobody's answer: the log has it, the client has not."""
+    """Raised in place of an error that is nobody's answer: the log has it, the client has not.
+
+    Cure: Nothing on the client's side; the log of the server has the cause.
+    """
 
     code, status, title = "internal_error", 500, "Internal error"
     detail = "Something went wrong on our side."
@@ -327,6 +394,8 @@ class InternalError(SigraError):
 
 class Unavailable(SigraError):
     """Raised when the database or the hash queue cannot serve now; the request may be repeated as it is.
+
+    Cure: Send the same request again after as many seconds as `Retry-After` says.
 
     Args:
         retry_after: Whole seconds after which another try is sensible.
@@ -345,4 +414,7 @@ class Unavailable(SigraError):
 
 
 class HookFailed(Unavailable):
-    """Raised when a plugin fails in a hook that may refuse: what could not be checked is refused."""
+    """Raised when a plugin fails in a hook that may refuse: what could not be checked is refused.
+
+    Cure: The same; the log of the server names the plugin.
+    """

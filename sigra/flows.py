@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -24,7 +24,16 @@ from sigra.addresses import canonical_email
 from sigra.db.engine import Database
 from sigra.db.pending import PendingSignIns
 from sigra.db.users import UserTable
-from sigra.errors import AccountDisabled, InvalidCredentials, InvalidProof, LoginExpired, OtherAccount, Unavailable
+from sigra.errors import (
+    AccountDisabled,
+    InvalidCredentials,
+    InvalidProof,
+    LoginExpired,
+    OtherAccount,
+    SessionRequired,
+    Unauthenticated,
+    Unavailable,
+)
 from sigra.events import (
     Action,
     CredentialsRevoked,
@@ -38,8 +47,9 @@ from sigra.events import (
 )
 from sigra.hooks import Calls
 from sigra.http import exchange
-from sigra.http.answers import Challenged, challenged, signed_in, signed_out
+from sigra.http.answers import Challenged, challenged, renewed, signed_in, signed_out
 from sigra.http.body import read_mapping
+from sigra.http.redirects import wanted
 from sigra.models import Attempt, Challenge, Identity, Issued, Login, User
 from sigra.protocols import Auth
 
@@ -53,6 +63,9 @@ LOGIN_TRIES = 5
 
 UNNAMED_METHOD = "unnamed"
 """The method of an attempt that a plugin did not announce."""
+
+Change = Callable[[AsyncConnection, User], Awaitable[object]]
+"""What is done to a user together with a renewal."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +140,7 @@ class Seam:
 
     async def sign_in(self, request: Request, login: Login) -> Response:
         """Settle a sign-in and answer it; see `Auth.sign_in`."""
-        login = replace(_renewal(request, login), next=login.next or _wanted(request))
+        login = replace(_renewal(request, login), next=login.next or wanted(request.query_params))
         if any(_covers(attempt, login.user) for attempt in exchange.of(request).attempts):
             return await self._settled(request, login)
         method = (*login.methods, *login.amr, UNNAMED_METHOD)[0]
@@ -147,9 +160,11 @@ class Seam:
             raise LoginExpired
         login = replace(login, user=user)
         await self.act(tx, SignIn(user=user, request=request, login=login))
-        owed = await self._owed(tx, request, login)
+        owed, unmet = await self._owed(tx, request, login)
         if owed:
             return await self._challenge(tx, login, owed)
+        # What was waived was not proven: the credential is good, but it is not fresh.
+        login = replace(login, authenticated_at=None if unmet else self.auth.clock())
         issued = await self.calls.owner(
             self._owner(login.carrier),
             self.auth,
@@ -180,16 +195,20 @@ class Seam:
             raise AccountDisabled
         raise InvalidCredentials
 
-    async def _owed(self, tx: AsyncConnection, request: Request, login: Login) -> list[Challenge]:
+    async def _owed(
+        self, tx: AsyncConnection, request: Request, login: Login
+    ) -> tuple[list[Challenge], list[Challenge]]:
+        """What is owed, of what was not met."""
         demanded = await self.calls.each(self.auth, hookspecs.challenges_for_login, tx=tx, request=request, login=login)
         union = dict.fromkeys(challenge for answer in demanded for challenge in answer)
-        owed = [challenge for challenge in union if challenge.kind not in login.met]
-        if not owed:
-            return []
+        unmet = [challenge for challenge in union if challenge.kind not in login.met]
+        # Whoever is signed in already proves all of it again: that this browser was spared something is no proof.
+        if not unmet or login.replaces is not None:
+            return unmet, unmet
         lifted = await self.calls.each(self.auth, hookspecs.waivers_for_login, tx=tx, request=request, login=login)
         waived = {kind for answer in lifted for kind in answer}
-        fixed = {challenge.kind for challenge in owed if not challenge.waivable}
-        return [challenge for challenge in owed if challenge.kind in fixed or challenge.kind not in waived]
+        fixed = {challenge.kind for challenge in unmet if not challenge.waivable}
+        return [challenge for challenge in unmet if challenge.kind in fixed or challenge.kind not in waived], unmet
 
     async def _challenge(self, tx: AsyncConnection, login: Login, owed: list[Challenge]) -> Challenged:
         token, expires_at = await self.pendings.create(tx, login, LOGIN_LIFETIME)
@@ -219,7 +238,23 @@ class Seam:
             raise LoginExpired
         return login
 
-    # Sign out, revoke
+    # Renew, sign out, revoke
+
+    async def renew(self, request: Request, change: Change) -> Response:
+        """Make a change and go on under a new secret; see `Auth.renew`."""
+        issued = await self.db.transaction(partial(self._renew, request=request, change=change))
+        return renewed(request, self.auth.settings, wanted(request.query_params), issued)
+
+    async def _renew(self, tx: AsyncConnection, request: Request, change: Change) -> list[Issued]:
+        identity = _session(request)
+        user = await self.users.lock(tx, identity.user.id)
+        if user is None or user.status != "active" or user.security_version != identity.user.security_version:
+            raise Unauthenticated
+        await change(tx, user)
+        issued = await self.calls.each(self.auth, hookspecs.renew_session, tx=tx, request=request, identity=identity)
+        if not issued:
+            raise Unauthenticated
+        return issued
 
     async def sign_out(self, request: Request) -> Response:
         """End the present session; see `Auth.sign_out`."""
@@ -256,12 +291,6 @@ class Seam:
         self.db.after_commit(tx, partial(later, event))
 
 
-def _wanted(request: Request) -> str | None:
-    """`next` of the address; twice is none, since readers differ on which one counts."""
-    wanted = request.query_params.getlist("next")
-    return wanted[0] if len(wanted) == 1 else None
-
-
 def _canonical(email: str | None) -> str | None:
     """The address that is counted; None for text that no account can have."""
     if email is None:
@@ -287,6 +316,16 @@ def _renewal(request: Request, login: Login) -> Login:
     if identity.user.id != login.user.id:
         raise OtherAccount
     return replace(login, replaces=identity.session_id)
+
+
+def _session(request: Request) -> Identity:
+    """Whoever asks, by a session."""
+    identity: Identity | None = request.scope["sigra.identity"]
+    if identity is None:
+        raise Unauthenticated
+    if identity.session_id is None:
+        raise SessionRequired
+    return identity
 
 
 def _completed(event: Event, now: datetime, notes: exchange.Exchange | None) -> Event:

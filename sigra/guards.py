@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NoReturn, cast
+from urllib.parse import quote
 
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
+from starlette.routing import NoMatchFound
 
 from sigra.errors import (
     AssuranceRequired,
@@ -76,12 +78,37 @@ class Requirement:
         return identity.user
 
     def _check_fresh(self, connection: HTTPConnection, identity: Identity) -> None:
-        if identity.authenticated_at is None:
+        if identity.authenticated_at is None and identity.session_id is None:
             _refuse(connection, SessionRequired())
-        auth = cast(Auth, connection.scope["sigra.auth"])
-        window = self.fresh if isinstance(self.fresh, timedelta) else auth.settings.reauthentication.fresh
-        if auth.clock() - identity.authenticated_at > window:
+        if not is_fresh(connection, identity, self.fresh if isinstance(self.fresh, timedelta) else None):
             _refuse(connection, ReauthenticationRequired())
+
+
+def is_fresh(connection: HTTPConnection, identity: Identity, window: timedelta | None = None) -> bool:
+    """Whether everything that the account asks for was proven within the window, or within that of the settings."""
+    auth = cast(Auth, connection.scope["sigra.auth"])
+    most = auth.settings.reauthentication.fresh if window is None else window
+    proven = identity.authenticated_at
+    return proven is not None and auth.clock() - proven <= most
+
+
+def confirmation(request: Request, section: str) -> str | None:
+    """Where the account page sends its user before something that needs a fresh sign-in.
+
+    None when it is fresh already, or no plugin has such a page.
+
+    Args:
+        section: Of the account page, where the user comes back to.
+    """
+    identity: Identity | None = request.scope["sigra.identity"]
+    if identity is None or is_fresh(request, identity):
+        return None
+    auth = cast(Auth, request.scope["sigra.auth"])
+    try:
+        page = auth.url_for("reauthenticate")
+    except NoMatchFound:
+        return None
+    return f"{page}?next={quote(f'{auth.settings.mount_path}/account#{section}', safe='')}"
 
 
 def _identity(connection: HTTPConnection) -> Identity:

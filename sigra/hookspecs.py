@@ -10,9 +10,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 import click
 import pluggy
+from jinja2 import BaseLoader
 from sqlalchemy import MetaData, Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.datastructures import Headers
@@ -23,7 +25,7 @@ from starlette.types import ASGIApp
 
 from sigra.errors import SigraError
 from sigra.events import Action, Event
-from sigra.models import Attempt, Challenge, Identity, Issued, Login, User
+from sigra.models import Attempt, Challenge, Identity, Issued, Login, Part, User
 from sigra.protocols import Auth
 
 PROJECT = "sigra"
@@ -44,6 +46,14 @@ def register_tables(auth: Auth, metadata: MetaData) -> Sequence[Table]:
 @hookspec
 def register_routes(auth: Auth) -> Sequence[BaseRoute]:
     """Collect: return routes, their paths relative to the mount path."""
+
+
+@hookspec
+def register_templates(auth: Auth) -> Sequence[str | Path | BaseLoader]:
+    """Collect: return folders or loaders of templates; the host's come before, the core's after.
+
+    A template of a page's name takes the place of that page.
+    """
 
 
 @hookspec
@@ -124,12 +134,26 @@ async def challenges_for_login(
 
 @hookspec
 async def waivers_for_login(auth: Auth, tx: AsyncConnection, request: Request, login: Login) -> Collection[str] | None:
-    """Each: return challenge kinds that need not be met here; a kind with one fixed challenge stays."""
+    """Each: return challenge kinds that need not be met here; a kind with one fixed challenge stays.
+
+    Not asked of whoever is signed in already and proves it again: what a browser is spared is no proof.
+    """
 
 
 @hookspec
 async def issue_credential(auth: Auth, tx: AsyncConnection, request: Request, login: Login) -> Issued:
-    """Return what carries the session or tokens; asked only of the plugin that claims `login.carrier`."""
+    """Return what carries the session or tokens; asked only of the plugin that claims `login.carrier`.
+
+    What it issues was last proven at `login.authenticated_at`, also when that is None.
+    """
+
+
+@hookspec
+async def renew_session(auth: Auth, tx: AsyncConnection, request: Request, identity: Identity) -> Issued | None:
+    """Each: return what carries this one session under a new id and secret, the old ones dead; None for "not mine".
+
+    Nothing was proven: level, time of authentication and end stay what they were. A session that has ended stays ended.
+    """
 
 
 @hookspec
@@ -156,6 +180,14 @@ async def handle_event(auth: Auth, event: Event) -> None:
 
 
 # The face.
+
+
+@hookspec
+async def parts_for_page(auth: Auth, request: Request, page: str) -> Sequence[Part] | None:
+    """Each: return what the plugin has to show on the page of that name.
+
+    Told rather than asked: one that raises is reported, the page says that something is missing, and the rest is shown.
+    """
 
 
 @hookspec

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from starlette.requests import HTTPConnection
 
+from sigra.answers import PublicUser
+
 Assurance = Literal["aal1", "aal2"]
 """Authenticator assurance level (NIST SP 800-63B, section 4)."""
 
@@ -48,7 +50,7 @@ class User:
     status: Status = "active"
     security_version: int = 0
 
-    def public(self) -> dict[str, Any]:
+    def public(self) -> PublicUser:
         """What the user may see of it, as JSON values."""
         return {"id": str(self.id), "email": self.email, "email_verified": self.email_verified, "name": self.name}
 
@@ -62,7 +64,8 @@ class Identity:
         credential_id: The row behind the credential.
         scopes: What the credential may do.
         amr: Authentication methods (RFC 8176) passed at sign-in.
-        authenticated_at: When somebody last proved to be the user, UTC; None for a key.
+        authenticated_at: When the user last proved everything that the account asks for, UTC; None when never: a key,
+            or a session at whose sign-in something was waived.
         session_id: The session that carries it; None for a credential that stands alone, such as a key.
         acting: Who really acts, when somebody acts for the user.
     """
@@ -95,6 +98,8 @@ class Login:
             account is told apart from a wrong proof.
         replaces: The session that this sign-in renews; the seam sets it.
         pending: The pending sign-in that this one continues; the seam sets it.
+        authenticated_at: When everything that the account asks for is proven, UTC; None when something was waived. The
+            seam sets it, for who issues.
     """
 
     user: User
@@ -108,6 +113,7 @@ class Login:
     guessable: bool = True
     replaces: uuid.UUID | None = None
     pending: uuid.UUID | None = None
+    authenticated_at: datetime | None = None
 
     def passed(
         self, method: str, *, amr: str | Iterable[str], meets: Iterable[str] = (), level: Literal[1, 2] = 1
@@ -200,6 +206,23 @@ class Issued:
     cookies: tuple[Cookie, ...] = ()
     body: Mapping[str, Any] = field(default_factory=dict, repr=False)
     session_id: uuid.UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a plugin puts on a page of somebody else's: a form, a button, a section.
+
+    Args:
+        slot: Where on the page; each page says which slots it has, and a part for none of them is not shown.
+        order: Smaller is nearer to the top of the slot.
+        template: Its template, escaped and rendered alone.
+        context: Values beside those that every page has.
+    """
+
+    slot: str
+    order: int
+    template: str
+    context: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

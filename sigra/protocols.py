@@ -62,6 +62,10 @@ class Users(Protocol):
         """
         ...
 
+    async def rename(self, tx: AsyncConnection, user: User, name: str | None) -> User:
+        """Change what the user is called."""
+        ...
+
 
 class Hasher(Protocol):
     """Password hashing in one bounded queue.
@@ -189,6 +193,19 @@ class Auth(Protocol):
         """The one way to a credential: signed in, or challenged for what is still owed."""
         ...
 
+    async def renew(self, request: Request, change: Callable[[AsyncConnection, User], Awaitable[object]]) -> Response:
+        """Make a change to whoever asks, and go on under a new session id and secret, in one transaction.
+
+        For what ends proofs and other sessions: a new password, a factor removed. `change(tx, user)` gets the user
+        locked and as of now, and writes only through `tx`. The present session keeps its level, its age and its end;
+        nothing is issued to anybody else. The answer is 204, or for a form 303 to `next` of the address.
+
+        Raises:
+            Unauthenticated: Nobody is signed in, or the session or what it was let in by has ended meanwhile.
+            SessionRequired: The credential has no session.
+        """
+        ...
+
     async def pending(self, request: Request) -> Login:
         """The sign-in that waits for another proof, by cookie or by `login_token` in the body.
 
@@ -205,6 +222,29 @@ class Auth(Protocol):
         """End every session and token of a user, but the session `keep`."""
         ...
 
-    async def render(self, request: Request, template: str, context: Mapping[str, Any], status: int = 200) -> Response:
-        """A page from the host's, the plugins' or the core's templates."""
+    async def render(
+        self,
+        request: Request,
+        template: str,
+        context: Mapping[str, Any],
+        status: int = 200,
+        *,
+        page: str | None = None,
+    ) -> Response:
+        """A page from the host's, the plugins' or the core's templates.
+
+        Every template has `request`, `auth`, `error` and `forms`: `forms.at("badge")` is the form that posts to
+        `/badge`, with its error and what was typed when it was refused.
+
+        Args:
+            context: `error` and `posted`, the path of the form that was refused, beside the template's own values.
+            page: Ask `parts_for_page` of it; the template shows them as `{{ parts("slot") }}`.
+        """
+        ...
+
+    async def show(self, request: Request, page: str, body: Mapping[str, Any], status: int = 200) -> Response:
+        """One answer on two faces: `body` as JSON, or for a person (a navigation, a form) the page with it as context.
+
+        JSON too where no plugin renders that page.
+        """
         ...

@@ -125,7 +125,8 @@ class Settings(BaseModel):
         trusted_origins: Other origins that may make unsafe requests.
         skip_paths: Paths, with all below them, that pass through without identity.
         trusted_proxies: Addresses or networks whose forwarding headers are believed.
-        home: Where a browser goes when it asked for nowhere in particular.
+        home: Where a browser goes when it asked for nowhere in particular; else the account page, or `/`.
+        templates: Folders of the application's own templates, which come before all others.
         app: `module:name` of the host's `Sigra`, for the command line.
         trace_hooks: Log which plugin was asked what.
         websocket_recheck: How old the identity of an open socket may be when a message arrives.
@@ -147,6 +148,7 @@ class Settings(BaseModel):
     skip_paths: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     home: str = "/"
+    templates: tuple[Path, ...] = ()
     app: str | None = None
     trace_hooks: bool = False
     websocket_recheck: timedelta = Field(default=timedelta(seconds=30), ge=timedelta(0))
@@ -233,6 +235,13 @@ class Settings(BaseModel):
         if not path.startswith("/") or path.startswith("//") or "\\" in path or " " in path or not path.isprintable():
             raise ValueError("it must be a path of the application, as in /")
         return path
+
+    @field_validator("templates")
+    @classmethod
+    def _folders(cls, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+        if not all(path.is_dir() for path in paths):
+            raise ValueError("every one must be a folder that exists; create it, or leave it out")
+        return paths
 
     @model_validator(mode="after")
     def _together(self) -> Self:

@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket
 
 from sigra import Sigra, current_user, requires
 from sigra.testing import Client, FrozenClock, cheap_settings, create_tables
+from tests.conformity import conforming
 
 
 async def who(request: Request) -> Response:
@@ -70,4 +71,5 @@ async def running(
     async with Sigra(settings, plugins, clock=clock or FrozenClock()) as auth:
         await create_tables(auth)
         async with Client(auth.wrap(app), auth) as client:
+            client.event_hooks = {"response": [conforming(auth)]}
             yield client

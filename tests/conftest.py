@@ -24,6 +24,7 @@ SHARED_SERVERS = "TEST_SERVERS"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--databases", default=",".join(DATABASES), help="comma list of sqlite, postgresql, mariadb")
+    parser.addoption("--exercised", help="folder for what the run exercises; see tests/exercised.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -34,6 +35,11 @@ def pytest_configure(config: pytest.Config) -> None:
     # The tests' answers must not depend on the settings of the one who runs them.
     for name in [name for name in os.environ if name.startswith("SIGRA_")]:
         del os.environ[name]
+    if config.getoption("--exercised"):
+        # Only where it is asked for: it looks on at every call.
+        from tests.exercised import Recorder
+
+        config.pluginmanager.register(Recorder(Path(config.getoption("--exercised"))))
 
 
 def chosen_databases(config: pytest.Config) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 from starlette.requests import Request
 
-from sigra import Auth, InvalidCredentials, Login, hookimpl
+from sigra import Auth, ConfigurationError, InvalidCredentials, Login, hookimpl
 from sigra.testing import PASSWORD, Client, FrozenClock, make_user
 from tests.apps import running
 from tests.policies import Ban, Carrier, Door, Factor, Meeting, Recorder, Waiver
@@ -488,6 +488,16 @@ async def test_hc47_a_plugin_that_fails_where_it_is_told_stops_nobody(
     assert response.status_code == 200
     assert [event.name for event in recorder.handled] == ["user.created", "sign_in.succeeded"]
     assert "broken" in caplog.text
+
+
+async def test_a_carrier_of_sessions_that_cannot_renew_them_does_not_start() -> None:
+    class Half(Carrier):
+        @hookimpl
+        async def revoke_session(self) -> None: ...
+
+    with pytest.raises(ConfigurationError, match="Plugin carrier carries sessions but has no renew_session"):
+        async with running(MEMORY, ["defaults", Half()]):
+            pass
 
 
 async def test_a_carrier_that_nobody_claims_lets_nobody_in() -> None:

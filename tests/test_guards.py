@@ -118,6 +118,14 @@ async def test_a_credential_that_nobody_signed_in_for_is_never_fresh() -> None:
     assert await refusal(requires(fresh=True), connection(KEY)) is SessionRequired
 
 
+async def test_hc10_a_session_at_whose_sign_in_something_was_waived_is_never_fresh() -> None:
+    waived = replace(SESSION, authenticated_at=None)
+
+    assert await requires()(connection(waived)) is USER
+    for window in (True, timedelta(days=1)):
+        assert await refusal(requires(fresh=window), connection(waived)) is ReauthenticationRequired
+
+
 async def test_a_level_is_demanded() -> None:
     strong = replace(SESSION, assurance="aal2")
 

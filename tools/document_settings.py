@@ -1,6 +1,6 @@
 """Write the tables of docs/settings.md from the models, so that the page cannot say anything else.
 
-Run it after a change of a setting: `.venv/bin/python -m tools.document_settings`.
+`.venv/bin/python -m tools.document` writes them and the other references.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import inspect
 import re
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, SecretStr
@@ -18,9 +17,9 @@ from pydantic.fields import FieldInfo
 from sigra import hooks
 from sigra.settings import Settings
 from sigra.sources import option_name
+from tools.marked import DOCS, filled
 
-PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
-BEGIN, END = "<!-- options: written by tools/document_settings.py -->\n", "<!-- end of options -->"
+PAGE = DOCS / "settings.md"
 
 
 def main() -> None:
@@ -29,9 +28,7 @@ def main() -> None:
 
 def rendered(page: str) -> str:
     """The page with the tables of today's models between its marks."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{''.join(tables())}{END}{after}"
+    return filled(page, "options", "".join(tables()))
 
 
 def tables() -> Iterator[str]:

@@ -1,5 +1,7 @@
 """Run the whole suite here, a quicker pass on every other Python that is present, and say what ran on what.
 
+After the whole suite every hook, option, event, action, error code and route that it left out is a failure, too.
+
 `.venv/bin/python tools/run_tests.py sqlite,postgresql,mariadb`; ends with status 1 when any pass failed or was empty.
 """
 
@@ -11,12 +13,13 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests import servers  # noqa: E402  # a script finds its own folder only
+from tests import exercised, servers  # noqa: E402  # a script finds its own folder only
 
 # The files of tests are shared out among as many processes as there are cores; all of them use the same servers.
 AT_ONCE = ("--numprocesses=auto", "--dist=loadfile")
@@ -33,7 +36,7 @@ def main(databases: str) -> None:
     # Mostly waiting for the network: made while the suite runs.
     others = {version: start_making(version) for version in VERSIONS if version != here}
     with servers.running([name for name in servers.SERVERS if name in databases.split(",")]) as urls:
-        report = [passed(sys.executable, here, f"whole suite on {databases}", [f"--databases={databases}"], urls)]
+        report = whole_suite(here, databases, urls)
     report += [quick_pass(version, making) for version, making in others.items()]
     left_out = [name for name in DATABASES if name not in databases.split(",")]
     print()
@@ -41,6 +44,15 @@ def main(databases: str) -> None:
     if left_out:
         print(f"NOT TESTED: {', '.join(left_out)}")
     sys.exit(0 if all(good for _, good in report) else 1)
+
+
+def whole_suite(here: str, databases: str, urls: Mapping[str, str]) -> list[tuple[str, bool]]:
+    """Run everything, then ask what of all that Sigra declares nothing has exercised."""
+    with TemporaryDirectory() as folder:
+        options = [f"--databases={databases}", f"--exercised={folder}"]
+        whole = passed(sys.executable, here, f"whole suite on {databases}", options, urls)
+        left_over = exercised.missing(Path(folder)) if whole[1] else []
+    return [whole, *((f"FAILED: no test exercises {what}", False) for what in left_over)]
 
 
 def start_making(version: str) -> subprocess.Popen[str]:

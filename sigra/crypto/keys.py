@@ -60,7 +60,7 @@ class KeyRing:
 
     def digests(self, purpose: str, secret: str) -> tuple[bytes, ...]:
         """What a presented secret may be stored as: one digest a key, in the order of the ring."""
-        return tuple(_digest(digester, purpose, secret) for digester in self._digesters)
+        return tuple([_digest(digester, purpose, secret) for digester in self._digesters])
 
     def sign(self, purpose: str, value: Any) -> str:
         """A JSON value as text for URLs and cookies, that can be read by everybody and made by nobody else.
@@ -103,7 +103,7 @@ def _subkey(secret_key: str, use: bytes) -> bytes:
 
 def _digest(digester: hmac.HMAC, purpose: str, secret: str) -> bytes:
     copy = digester.copy()
-    copy.update(_label(purpose) + b"\0" + _bytes(secret))
+    copy.update(b"%b\0%b" % (_label(purpose), _bytes(secret)))
     return copy.digest()
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from argon2 import PasswordHasher, Type
+from argon2 import PasswordHasher, Type, extract_parameters
 from argon2.exceptions import HashingError, InvalidHashError, VerificationError, VerifyMismatchError
 
 from sigra.crypto.pool import Pool, usable_cores
@@ -74,11 +74,7 @@ class Hasher:
             type=Type.ID,
         )
         self._random = random
-        # Written, not computed: verifying against it costs what any other costs, and no password is known to fit.
-        self._dummy = (
-            f"$argon2id$v=19$m={memory_kib},t={time},p={parallelism}"
-            f"${_base64(random(SALT_BYTES))}${_base64(random(TAG_BYTES))}"
-        )
+        self._dummy = self._nobodys(memory_kib)
         self._pool = Pool(max(1, (cores or usable_cores()) // parallelism), queue)
 
     async def hash(self, text: str) -> str:
@@ -94,8 +90,9 @@ class Hasher:
         return await self._run(lambda: self._argon2.hash(secret, salt=self._random(SALT_BYTES)))
 
     async def verify(self, hash: str | None, text: str) -> bool:
-        """Whether `text` is the password behind `hash`; exactly one hash is computed, whatever the two are.
+        """Whether `text` is the password behind `hash`; the work is that of a hash made today, whatever the two are.
 
+        A stored hash of weaker parameters is made up for; one of stronger parameters costs what it costs.
         None (no account, no password), a text that is no password and a hash that cannot be read are all False. The
         last is a fault of the database, which is logged without the hash.
 
@@ -126,12 +123,29 @@ class Hasher:
         secret = password_bytes(text)
         known = hash is not None and secret is not None
         try:
-            return self._matches(self._dummy if hash is None else hash, secret or b"") and known
+            matches = self._matches(self._dummy if hash is None else hash, secret or b"")
         except (InvalidHashError, UnicodeEncodeError, VerificationError):
             # Argon2 gave up before it began, so the work is still owed.
             self._matches(self._dummy, b"")
-        _log.error("A stored password hash cannot be read; its account cannot sign in with a password.")
-        return False
+            _log.error("A stored password hash cannot be read; its account cannot sign in with a password.")
+            return False
+        if hash is not None:
+            self._make_up_for(hash)
+        return matches and known
+
+    def _make_up_for(self, hash: str) -> None:
+        """Pay what a hash of weaker parameters has spared: time tells nobody whose owner has not signed in since."""
+        today, stored = self._argon2, extract_parameters(hash)
+        memory_kib = today.memory_cost - stored.memory_cost * stored.time_cost // today.time_cost
+        if memory_kib >= LANE_KIB * today.parallelism:
+            self._matches(self._nobodys(memory_kib), b"")
+
+    def _nobodys(self, memory_kib: int) -> str:
+        """Written, not computed: verifying against it costs what any other costs, and no password is known to fit."""
+        return (
+            f"$argon2id$v=19$m={memory_kib},t={self._argon2.time_cost},p={self._argon2.parallelism}"
+            f"${_base64(self._random(SALT_BYTES))}${_base64(self._random(TAG_BYTES))}"
+        )
 
     def _matches(self, hash: str, secret: bytes) -> bool:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -38,40 +38,45 @@ class Lookup:
         table: Has one column made by `user_ref()`.
         hash_column: The unique column of `table` that holds the digest.
         conditions: What else must hold of the row.
+        columns: What `Found.row` holds beside the two; all of the table's when omitted.
 
     Raises:
         ConfigurationError: The table does not point at a user by exactly one column made by `user_ref()`.
     """
 
-    def __init__(self, table: Table, hash_column: Column[bytes], *conditions: ColumnElement[bool]) -> None:
+    def __init__(
+        self,
+        table: Table,
+        hash_column: Column[bytes],
+        *conditions: ColumnElement[bool],
+        columns: Sequence[Column[Any]] | None = None,
+    ) -> None:
         users = _users(table)
-        self._names = tuple(column.name for column in table.columns)
-        self._reader = UserReader(users)
         points = user_column(table)
+        own = table.columns if columns is None else dict.fromkeys((hash_column, points, *columns))
+        self._names = tuple(column.name for column in own)
+        self._width = len(self._names)
+        self._reader = UserReader(users)
         self._user = self._names.index(points.name)
         rows = (
             # The user's id is in the row already.
-            select(*table.columns, *self._reader.columns[1:])
+            select(*own, *self._reader.columns[1:])
             .join_from(table, users, points == users.c.id)
             .where(users.c.status == "active", *conditions)
         )
-        self._query = Query(rows, hash_column, self._names.index(hash_column.name))
+        self._query = Query(rows, hash_column, self._names.index(hash_column.name), self._found)
 
-    async def find(self, db: Database, digests: Sequence[bytes]) -> Found | None:
+    def find(self, db: Database, digests: Sequence[bytes]) -> Awaitable[Found | None]:
         """The row whose digest is one of `digests`, as `auth.tokens.digests` makes them; None for no such row.
 
         Raises:
             Unavailable: The database cannot be reached or does not answer in time.
         """
-        if not digests:
-            return None
-        values = await db.reader.find(self._query, digests)
-        return None if values is None else self._found(values)
+        return db.reader.find(self._query, digests)
 
     def _found(self, values: Sequence[Any]) -> Found:
-        width = len(self._names)
-        row = dict(zip(self._names, values[:width], strict=True))
-        return Found(self._reader.user([values[self._user], *values[width:]]), MappingProxyType(row))
+        row = MappingProxyType(dict(zip(self._names, values, strict=False)))
+        return Found(self._reader.user(values[self._user], *values[self._width :]), row)
 
 
 def _users(table: Table) -> Table:

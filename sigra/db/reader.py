@@ -6,8 +6,9 @@ Nothing is kept: a statement starts after every request that it answers has arri
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import Context
+from typing import Any
 
 from sigra.db.dialects.reading import Query, Reading, Row
 from sigra.db.loops import PerLoop
@@ -19,7 +20,7 @@ TIME_LIMIT = 5.0
 BATCH = 512
 """Secrets that go into one statement, at most."""
 
-_Answer = asyncio.Future[Row | None]
+_Answer = asyncio.Future[Any]
 _Asked = tuple[Sequence[bytes], _Answer]
 
 
@@ -34,7 +35,7 @@ class Reader:
         self._lines = PerLoop(lambda: _Line(reading(), asyncio.get_running_loop()), _leave)
 
     def find(self, query: Query, digests: Sequence[bytes]) -> _Answer:
-        """The row whose digest is one of `digests`, as soon as it is awaited.
+        """What `query` makes of the row whose digest is one of `digests`; None for no such row.
 
         Args:
             query: The same object for every look-up of one kind.
@@ -91,7 +92,7 @@ class _Line:
                 if rows is None:
                     self._waiting.setdefault(query, []).extend(some)
                 else:
-                    _give(some, _by_digest(query, rows))
+                    _give(query, some, rows)
         if self._waiting:
             self._start()
         else:
@@ -114,35 +115,32 @@ class _Line:
     async def _answer(self, query: Query, asked: Sequence[_Asked]) -> None:
         wanted = _wanted(asked)
         try:
-            rows = await self._rows(query, wanted) if wanted else {}
+            rows = await self._rows(query, wanted) if wanted else ()
         except Exception as error:  # noqa: BLE001  whatever it is, those who wait are told; the next batch goes on
             for _, answer in asked:
                 if not answer.done():
                     answer.set_exception(error)
             return
-        _give(asked, rows)
+        _give(query, asked, rows)
 
-    async def _rows(self, query: Query, wanted: Sequence[bytes]) -> Mapping[bytes, Row]:
+    async def _rows(self, query: Query, wanted: Sequence[bytes]) -> Sequence[Row]:
         """What the query finds; on a connection that was lost or outdated while it rested, once more on a new one."""
         rested = self._reading.is_open
         try:
             async with asyncio.timeout(TIME_LIMIT):
                 try:
-                    return await self._execute(query, wanted)
+                    return await self._reading.rows(query, wanted)
                 except Exception:
                     await self._reading.drop()
                     if not rested:
                         raise
-                return await self._execute(query, wanted)
+                return await self._reading.rows(query, wanted)
         except OSError as error:
             await self._reading.drop()
             raise Unavailable from error
         except BaseException:
             await self._reading.drop()
             raise
-
-    async def _execute(self, query: Query, wanted: Sequence[bytes]) -> Mapping[bytes, Row]:
-        return _by_digest(query, await self._reading.rows(query, wanted))
 
     async def aclose(self) -> None:
         while self._begun:
@@ -155,21 +153,11 @@ def _leave(line: _Line) -> None:
 
 
 def _wanted(asked: Sequence[_Asked]) -> Sequence[bytes]:
-    return list({digest: None for digests, answer in asked if not answer.done() for digest in digests})
+    return list({digest for digests, answer in asked if not answer.done() for digest in digests})
 
 
-def _by_digest(query: Query, rows: Sequence[Row]) -> Mapping[bytes, Row]:
-    return {bytes(row[query.index]): row for row in rows}
-
-
-def _give(asked: Sequence[_Asked], rows: Mapping[bytes, Row]) -> None:
+def _give(query: Query, asked: Sequence[_Asked], rows: Sequence[Row]) -> None:
+    found = {bytes(row[query.index]): query.made(row) for row in rows}
     for digests, answer in asked:
         if not answer.done():
-            answer.set_result(_first(rows, digests))
-
-
-def _first(rows: Mapping[bytes, Row], digests: Sequence[bytes]) -> Row | None:
-    for digest in digests:
-        if digest in rows:
-            return rows[digest]
-    return None
+            answer.set_result(next((found[digest] for digest in digests if digest in found), None))

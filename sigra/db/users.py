@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
@@ -42,9 +42,17 @@ class UserReader:
         )
         self._names = tuple(column.name for column in further)
 
-    def user(self, values: Sequence[Any]) -> User:
+    def user(
+        self,
+        id: uuid.UUID,
+        email: str | None,
+        verified_at: datetime | None,
+        name: str | None,
+        status: Status,
+        version: int,
+        *further: Any,
+    ) -> User:
         """The user of a row of `columns`."""
-        id, email, verified_at, name, status, version, *further = values
         columns = MappingProxyType(dict(zip(self._names, further, strict=True))) if further else _NO_COLUMNS
         return User(id, email, verified_at is not None, name, columns, status, version)
 
@@ -98,7 +106,7 @@ class UserTable:
         """Every account, the oldest first."""
         async with self._db.connect() as tx:
             rows = await tx.execute(self._select.order_by(self._table.c.created_at, self._table.c.id))
-            return [self._reader.user(row) for row in rows]
+            return [self._reader.user(*row) for row in rows]
 
     async def create(
         self, tx: AsyncConnection, *, email: str | None, email_verified: bool = False, name: str | None = None
@@ -128,6 +136,11 @@ class UserTable:
         await self._emit(tx, UserCreated(user_id=user.id))
         return await self.by_id(user.id, tx) or user
 
+    async def rename(self, tx: AsyncConnection, user: User, name: str | None) -> User:
+        """Change what the user is called."""
+        await self._update(tx, user, name=name)
+        return replace(user, name=name)
+
     async def bump_security_version(self, tx: AsyncConnection, user: User) -> User:
         """End every proof that was given before."""
         version = self._table.c.security_version + 1
@@ -154,7 +167,7 @@ class UserTable:
 
     async def _first(self, tx: AsyncConnection, statement: Select[Any]) -> User | None:
         row = (await tx.execute(statement)).first()
-        return None if row is None else self._reader.user(row)
+        return None if row is None else self._reader.user(*row)
 
 
 def _spellings(email: str) -> tuple[str, str]:

@@ -4,7 +4,14 @@ Knows no plugin, as no plugin knows this room.
 """
 
 from sigra.hooks.calls import Calls
-from sigra.hooks.conflicts import check_declarations, claim_routes, claim_tables, declared, in_order_of_need
+from sigra.hooks.conflicts import (
+    check_declarations,
+    claim_routes,
+    claim_tables,
+    claim_templates,
+    declared,
+    in_order_of_need,
+)
 from sigra.hooks.discovery import Active, Installed, activate, installed, section_model, select
 
 __all__ = [
@@ -15,6 +22,7 @@ __all__ = [
     "check_declarations",
     "claim_routes",
     "claim_tables",
+    "claim_templates",
     "declared",
     "in_order_of_need",
     "installed",

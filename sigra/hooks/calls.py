@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 import pluggy
 
@@ -32,6 +32,11 @@ class _Implementation:
     plugin: str
     function: Callable[..., Any]
     argnames: tuple[str, ...]
+    takes_all: bool
+
+    def taken(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Those of the arguments that it names."""
+        return given if self.takes_all else {name: given[name] for name in self.argnames}
 
 
 class Calls:
@@ -102,7 +107,12 @@ class Calls:
         answers: list[tuple[str, R]] = []
         hook = spec.__name__
         for one, given in self._calls(auth, spec, args, kwargs):
-            answer = await self._ask(hook, one, given)
+            try:
+                answer = await one.function(**given)  # `_ask` without its frame: this is the path of every request
+            except Exception as error:  # noqa: BLE001
+                self._fail(hook, one, error)
+            if self._trace is not None:
+                self._tell_trace(hook, one, answer)
             if answer is not None:
                 answers.append((one.plugin, answer))
         return answers
@@ -147,41 +157,57 @@ class Calls:
     async def tell(
         self, auth: Auth, spec: Callable[Concatenate[Auth, P], Awaitable[R | None]], *args: P.args, **kwargs: P.kwargs
     ) -> list[R]:
-        """Ask every plugin that cannot refuse: one that raises is reported, and the rest go on."""
-        answers: list[R] = []
+        """`outcomes` of those that answered."""
+        told = await self.outcomes(auth, spec, *args, **kwargs)
+        return [answer for _, answer in told if not isinstance(answer, SigraError)]
+
+    async def outcomes(
+        self, auth: Auth, spec: Callable[Concatenate[Auth, P], Awaitable[R | None]], *args: P.args, **kwargs: P.kwargs
+    ) -> list[tuple[str, R | SigraError]]:
+        """Ask every plugin that cannot refuse: one that raises is reported, and the rest go on.
+
+        Returns:
+            What each said or raised, with its name.
+        """
+        outcomes: list[tuple[str, R | SigraError]] = []
         for one, given in self._calls(auth, spec, args, kwargs):
+            outcome: R | SigraError | None
             try:
-                answer = await self._ask(spec.__name__, one, given)
-            except HookFailed:
-                continue  # reported where it was caught
+                outcome = await self._ask(spec.__name__, one, given)
+            except HookFailed as error:
+                outcome = error  # reported where it was caught
             except SigraError as error:
                 _log.error("plugin %s raised %s in %s", one.plugin, type(error).__name__, spec.__name__)
-                continue
-            if answer is not None:
-                answers.append(answer)
-        return answers
+                outcome = error
+            if outcome is not None:
+                outcomes.append((one.plugin, outcome))
+        return outcomes
 
     def _calls(
         self, auth: Auth, spec: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> Sequence[tuple[_Implementation, dict[str, Any]]]:
+    ) -> Sequence[tuple[_Implementation, Mapping[str, Any]]]:
         implementations = self._implementations[spec.__name__]
         if not implementations:
             return ()
         given = inspect.signature(spec).bind(auth, *args, **kwargs).arguments if args else {"auth": auth, **kwargs}
-        return [(one, {name: given[name] for name in one.argnames}) for one in implementations]
+        return [(one, one.taken(given)) for one in implementations]
 
     async def _ask(self, hook: str, one: _Implementation, given: Mapping[str, Any]) -> Any:
         try:
             answer = await one.function(**given)
-        except Exception as error:
-            self._tell_trace(hook, one, error)
-            # A configuration error ends the process when nobody catches it: no request may do that.
-            if isinstance(error, SigraError) and not isinstance(error, ConfigurationError):
-                raise
-            _log.exception("plugin %s failed in %s", one.plugin, hook)
-            raise HookFailed from error
+        except Exception as error:  # noqa: BLE001
+            self._fail(hook, one, error)
         self._tell_trace(hook, one, answer)
         return answer
+
+    def _fail(self, hook: str, one: _Implementation, error: Exception) -> NoReturn:
+        """Raise what the caller is told of a plugin's error: ours as it is, anything else without its text."""
+        self._tell_trace(hook, one, error)
+        # A configuration error ends the process when nobody catches it: no request may do that.
+        if isinstance(error, SigraError) and not isinstance(error, ConfigurationError):
+            raise error
+        _log.error("plugin %s failed in %s", one.plugin, hook, exc_info=error)
+        raise HookFailed from error
 
     def _tell_trace(self, hook: str, one: _Implementation, answer: object) -> None:
         if self._trace is not None:
@@ -205,8 +231,9 @@ def _resolve(hook: pluggy.HookCaller, order: Sequence[str]) -> tuple[_Implementa
     def place(one: pluggy.HookImpl) -> tuple[int, int]:
         return one.trylast - one.tryfirst, order.index(one.plugin_name)
 
+    takes = len(hook.spec.argnames) if hook.spec is not None else 0
     return tuple(
-        _Implementation(one.plugin_name, one.function, tuple(one.argnames))
+        _Implementation(one.plugin_name, one.function, tuple(one.argnames), len(one.argnames) == takes)
         for one in sorted(hook.get_hookimpls(), key=place)
     )
 

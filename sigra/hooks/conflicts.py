@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import MetaData, Table
 from sqlalchemy.exc import InvalidRequestError
@@ -12,6 +12,8 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from sigra import errors, events
 from sigra.errors import ConfigurationError, SigraError
 from sigra.hooks.discovery import Active
+
+T = TypeVar("T")
 
 _CORE = "the core"
 
@@ -185,6 +187,30 @@ def claim_routes(
             _check_route(plugin, route, claimed, overlap)
         claimed[plugin] = routes
     return claimed
+
+
+def claim_templates(answers: Iterable[tuple[str, Sequence[T]]], names: Callable[[T], Iterable[str]]) -> tuple[T, ...]:
+    """Every plugin's sources of templates. No two have one of the same name, so that their order decides nothing.
+
+    Args:
+        answers: The sources, with the plugins' names.
+        names: What is in a source.
+
+    Raises:
+        ConfigurationError: Names the plugins, the template and the cure.
+    """
+    taken: dict[str, str] = {}
+    claimed: list[T] = []
+    for plugin, its in answers:
+        claimed += its
+        for name in dict.fromkeys(name for source in its for name in names(source)):
+            if name in taken:
+                raise ConfigurationError(
+                    f"Two bring the template {name}: plugin {taken[name]} and plugin {plugin}. "
+                    f"Switch one off in SIGRA_PLUGINS, as in -{plugin}."
+                )
+            taken[name] = plugin
+    return tuple(claimed)
 
 
 def _check_route(

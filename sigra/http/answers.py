@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from sigra import answers
 from sigra.http.cookies import set_cookie
 from sigra.http.redirects import safe_next
 from sigra.models import Challenge, Cookie, Issued, Login, timestamp
 from sigra.settings import Settings
 
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+FORM_METHOD, FORM_METHODS = "_method", ("DELETE", "PATCH")
+"""The field by which a form names a method that HTML has not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Challenged:
     expires_at: datetime
     lifetime: timedelta
 
-    def body(self) -> dict[str, Any]:
+    def body(self) -> answers.Challenged:
         """The 202 answer."""
         kinds: dict[str, list[str]] = {}
         for challenge in self.owed:
@@ -103,6 +105,19 @@ def signed_out(request: Request, settings: Settings, drop: Sequence[str]) -> Res
     Args:
         drop: Names of the cookies to delete.
     """
-    response = see_other(settings.home) if is_form(request) else Response(status_code=204)
-    add_cookies(response, settings, [Cookie(name, "", 0) for name in drop])
+    return _done(request, settings, None, [Cookie(name, "", 0) for name in drop])
+
+
+def renewed(request: Request, settings: Settings, wanted: str | None, issued: Sequence[Issued]) -> Response:
+    """The answer that carries the present session's new secret, and nothing else.
+
+    Args:
+        wanted: Where a form goes afterwards; home when it is no path of this origin.
+    """
+    return _done(request, settings, wanted, [cookie for one in issued for cookie in one.cookies])
+
+
+def _done(request: Request, settings: Settings, wanted: str | None, cookies: Sequence[Cookie]) -> Response:
+    response = see_other(destination(settings, wanted)) if is_form(request) else Response(status_code=204)
+    add_cookies(response, settings, cookies)
     return response

@@ -6,7 +6,8 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn, TypeVar
+from types import UnionType
+from typing import Annotated, Any, NoReturn, TypeVar, Union, get_args, get_origin
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
@@ -85,20 +86,45 @@ async def read_mapping(request: Request) -> dict[str, Any]:
     return dict(cell["mapping"])
 
 
-def validate(model: type[M], data: Mapping[str, Any]) -> M:
+def validate(model: type[M], data: Mapping[str, Any], *, strict: bool = False) -> M:
     """The data as a model.
+
+    Args:
+        strict: As JSON, whose types mean what they say; fields of a form are text, which is read as what is wanted.
 
     Raises:
         ValidationFailed: One entry a field, of names that the model knows and texts that never quote the input.
     """
     try:
-        return model.model_validate(dict(data))
+        if strict:
+            return model.model_validate_json(json.dumps(data), strict=True)
+        return model.model_validate(_read_as_wanted(model, data))
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
     errors: dict[str, FieldError] = {}
     for entry in map(_field_error, found):
         errors.setdefault(entry.field, entry)
     raise ValidationFailed(tuple(errors.values()))
+
+
+def _read_as_wanted(model: type[BaseModel], data: Mapping[str, Any]) -> dict[str, Any]:
+    """A form can say only text: an empty one says nothing where no text is wanted, a list is words."""
+    read = {}
+    for name, value in data.items():
+        wanted = types_of(model.model_fields[name].annotation) if name in model.model_fields else {str}
+        if list in wanted and isinstance(value, str):
+            read[name] = re.findall(r"[^\s,]+", value)
+        elif value or str in wanted:
+            read[name] = value
+    return read
+
+
+def types_of(annotation: Any) -> set[Any]:
+    """The types that a field takes: `list` of `list[str] | None`."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType):
+        return {found for one in arguments for found in types_of(one)}
+    return types_of(arguments[0]) if origin is Annotated else {origin or annotation}
 
 
 def _field_error(found: ErrorDetails) -> FieldError:

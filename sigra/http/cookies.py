@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from starlette.types import Scope
 
@@ -25,14 +26,10 @@ def values(scope: Scope, name: str) -> list[str]:
 
     One that is not of our form (quoted, not ASCII, oversized) counts, as the empty text: it is there, and it is bad.
     """
-    wanted = name.encode()
-    found = []
+    found: list[str] = []
     for key, header in scope["headers"]:
-        if key == b"cookie" and wanted in header:
-            for chunk in header.split(b";"):
-                its_name, value = _pair(chunk)
-                if its_name == wanted:
-                    found.append(_text(value, len(wanted)))
+        if key == b"cookie":
+            found += [_text(value, len(name)) for value in _pairs(name).findall(header)]
     return found
 
 
@@ -48,15 +45,16 @@ def only_value(scope: Scope, name: str) -> str | None:
     return found[0] if found else None
 
 
-def _pair(chunk: bytes) -> tuple[bytes, bytes]:
+@lru_cache(maxsize=64)
+def _pairs(name: str) -> re.Pattern[bytes]:
+    """Finds the values of the pairs of that name; one without an equals sign has an empty value."""
     # Space and tab only: a browser checks `__Host-` after removing just these, so a server that strips more (0x85,
     # 0xA0 as text) takes a sibling domain's cookie for ours (RFC 6265bis, 5.6).
-    name, _, value = chunk.partition(b"=")
-    return name.strip(b" \t"), value.strip(b" \t")
+    return re.compile(rb"(?:^|;)[ \t]*%b[ \t]*(?:=([^;]*))?(?=;|\Z)" % re.escape(name.encode()))
 
 
 def _text(value: bytes, name_length: int) -> str:
-    text = value.decode("latin-1")
+    text = value.strip(b" \t").decode("latin-1")
     return text if name_length + len(text) <= LIMIT and _VALUE.fullmatch(text) else ""
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import cast
+from types import MappingProxyType
+from typing import Any, cast
 
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
@@ -18,6 +19,8 @@ from sigra.models import Attempt, Identity, Login
 
 KEY = "sigra.exchange"
 USER_AGENT_LENGTH = 512
+
+_UNREAD: Mapping[str, Any] = MappingProxyType({})
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{8,128}")
 
@@ -35,6 +38,7 @@ class Exchange:
         "_request_id",
         "_scope",
         "attempts",
+        "body",
         "by_cookie",
         "events",
         "failures",
@@ -59,6 +63,8 @@ class Exchange:
         """The pending sign-in that a factor asked for."""
         self.refusal: SigraError | None = None
         """What a guard of the application refused with, whatever its framework made of it."""
+        self.body: Mapping[str, Any] = _UNREAD
+        """Below the mount path: the outcome of the first reading of the body."""
         self.events: list[Event] = []
         """Facts to tell after the answer."""
 
@@ -89,6 +95,12 @@ class Exchange:
 
 current: ContextVar[Exchange | None] = ContextVar("sigra_exchange", default=None)
 """The exchange of the request that the running task serves; None in later work and on the command line."""
+
+
+def typed(connection: HTTPConnection) -> Mapping[str, Any]:
+    """The fields of the form that was posted; none when it could not be read, or nothing was."""
+    mapping: Mapping[str, Any] = of(connection).body.get("mapping", _UNREAD) if KEY in connection.scope else _UNREAD
+    return mapping
 
 
 def of(connection: HTTPConnection) -> Exchange:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from starlette.responses import Response
 
+from sigra.answers import Problem
 from sigra.errors import BEARER, SigraError, ValidationFailed
 
 MEDIA_TYPE = "application/problem+json"
@@ -29,8 +29,8 @@ def problem(error: SigraError, *, status: int | None = None, headers: Mapping[st
     )
 
 
-def _members(error: SigraError, status: int) -> dict[str, Any]:
-    members: dict[str, Any] = {
+def _members(error: SigraError, status: int) -> Problem:
+    members: Problem = {
         "type": f"urn:sigra:error:{error.code}",
         "title": error.title,
         "status": status,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
+from starlette.datastructures import QueryParams
+
 LIMIT = 2048
 """Characters of a target."""
 
@@ -40,6 +42,12 @@ def safe_next(target: str | None, base_url: str) -> str | None:
     except UnicodeEncodeError:
         return None
     return encoded if len(encoded) <= LIMIT else None
+
+
+def wanted(query: QueryParams) -> str | None:
+    """`next` of an address; twice is none, since readers differ on which one counts."""
+    targets = query.getlist("next")
+    return targets[0] if len(targets) == 1 else None
 
 
 def _is_plain(path: str) -> bool:

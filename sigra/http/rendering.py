@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.responses import HTMLResponse
+
+from sigra.errors import SigraError
+from sigra.http.readable import browser, moment
+from sigra.models import Part
+
+_log = logging.getLogger("sigra")
+
+Source = str | Path | BaseLoader
+"""A folder of templates, or what loads them."""
 
 
 class Renderer:
@@ -17,7 +28,7 @@ class Renderer:
         sources: Folders or loaders; the first that has a template wins.
     """
 
-    def __init__(self, sources: Sequence[str | Path | BaseLoader]) -> None:
+    def __init__(self, sources: Sequence[Source]) -> None:
         self._environment = Environment(
             loader=ChoiceLoader([_loader(source) for source in sources]),
             autoescape=True,
@@ -25,6 +36,7 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._environment.filters.update(browser=browser, moment=moment)
 
     def render(self, template: str, context: Mapping[str, Any]) -> str:
         """The page as text.
@@ -39,6 +51,57 @@ class Renderer:
         """The page as an answer."""
         return HTMLResponse(self.render(template, context), status_code=status)
 
+    def parts(
+        self, outcomes: Iterable[tuple[str, Sequence[Part] | SigraError]], context: Mapping[str, Any]
+    ) -> RenderedParts:
+        """The parts of a page, each rendered alone: one that fails is reported, and its neighbours are shown.
 
-def _loader(source: str | Path | BaseLoader) -> BaseLoader:
+        Args:
+            outcomes: What each plugin said or raised, with its name.
+            context: What every page has.
+        """
+        rendered = RenderedParts()
+        for plugin, outcome in outcomes:
+            if isinstance(outcome, SigraError):
+                rendered.failed = True
+                continue
+            for part in outcome:
+                self._add(rendered, plugin, part, context)
+        return rendered
+
+    def _add(self, rendered: RenderedParts, plugin: str, part: Part, context: Mapping[str, Any]) -> None:
+        try:
+            text = self.render(part.template, {**context, **part.context})
+        except Exception:  # noqa: BLE001  (a stranger's template may fail in any way; the operator is told which)
+            _log.exception("the part %s of plugin %s cannot be rendered", part.template, plugin)
+            rendered.failed = True
+            return
+        rendered.add(part, Markup(text))  # noqa: S704  (rendered with every value escaped)
+
+
+class RenderedParts:
+    """What a page's template shows where: `{{ parts("main") }}`, and whether something is missing: `parts.failed`."""
+
+    def __init__(self) -> None:
+        self.failed = False
+        self._slots: dict[str, list[tuple[int, Markup]]] = {}
+
+    def add(self, part: Part, text: Markup) -> None:
+        """Put a rendered part into its slot."""
+        self._slots.setdefault(part.slot, []).append((part.order, text))
+
+    def __call__(self, slot: str) -> Markup:
+        """The parts of a slot, in their order; of one order as the plugins are."""
+        return Markup().join(text for _, text in sorted(self._slots.get(slot, ()), key=lambda placed: placed[0]))
+
+
+def names_in(source: Source) -> Iterator[str]:
+    """The templates in a source, as far as it can tell."""
+    try:
+        yield from _loader(source).list_templates()
+    except TypeError:
+        return  # a loader that cannot list what it has says so by this
+
+
+def _loader(source: Source) -> BaseLoader:
     return source if isinstance(source, BaseLoader) else FileSystemLoader(source)

@@ -6,10 +6,11 @@ import asyncio
 from typing import Any
 
 from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sigra.errors import PayloadTooLarge, RequestTimeout, SigraError
-from sigra.http import body
+from sigra.http import body, exchange
 
 MAX_BODY = 64 * 1024
 """Octets of a body on the mount path."""
@@ -39,6 +40,8 @@ class RequestLimits:
             return
         limited = _Limited(scope, receive, self._max_body, self._seconds)
         shared: dict[str, Any] = {}
+        if exchange.KEY in scope:
+            exchange.of(HTTPConnection(scope)).body = shared
         await self._app({**scope, body.KEY: shared}, limited, send)
 
 

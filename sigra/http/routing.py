@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from itertools import takewhile
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel
 from starlette import routing
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,6 +15,9 @@ from starlette.routing import BaseRoute, Match, NoMatchFound, WebSocketRoute
 from starlette.types import Scope
 
 from sigra.errors import MethodNotAllowed, NotFound
+
+KEY = "sigra.route"
+"""Where in the scope the route lies that answers."""
 
 _IN_SEGMENT = frozenset({"str", "int", "float", "uuid"})
 """Converters that never match a slash."""
@@ -28,9 +32,14 @@ class Route(routing.Route):
         cross_origin: Takes unsafe requests from foreign pages; they get no identity from a cookie, so the endpoint
             brings its own proof.
         any_identity: Open to a credential without a session, such as an API key.
+        secured: Open only to who is identified; anybody else is answered 401 before the endpoint is asked.
+        body: What the endpoint reads; `auth.read` of another model is refused.
+        answers: What it answers, by status: a type as JSON, the name of another media type, a tuple of these, or
+            None for no content. `sigra.answers.Problem` for errors beyond those that any route may give. With it, the
+            route is described in the OpenAPI document; without, it is only listed there.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (each is one fact about the route)
         self,
         path: str,
         endpoint: Callable[[Request], Awaitable[Response]],
@@ -39,10 +48,17 @@ class Route(routing.Route):
         name: str | None = None,
         cross_origin: bool = False,
         any_identity: bool = False,
+        secured: bool = False,
+        body: type[BaseModel] | None = None,
+        answers: Mapping[int, Any] | None = None,
     ) -> None:
         super().__init__(path, endpoint, methods=None if methods is None else list(methods), name=name)
-        self.cross_origin = cross_origin
-        self.any_identity = any_identity
+        self.cross_origin, self.any_identity, self.secured = cross_origin, any_identity, secured
+        self.body, self.answers = body, answers
+
+    def may_read(self, model: type[BaseModel]) -> bool:
+        """Whether the endpoint reads what the route declares; one that declares nothing may read anything."""
+        return model is self.body or (self.body is None and self.answers is None)
 
 
 class Found(NamedTuple):
@@ -60,6 +76,11 @@ class Found(NamedTuple):
     def any_identity(self) -> bool:
         """Whether a credential without a session may use it."""
         return isinstance(self.route, Route) and self.route.any_identity
+
+    @property
+    def secured(self) -> bool:
+        """Whether somebody must be identified."""
+        return isinstance(self.route, Route) and self.route.secured
 
 
 class RouteTable:
@@ -106,6 +127,14 @@ class RouteTable:
             return self.match(scope).cross_origin
         except (NotFound, MethodNotAllowed):
             return False
+
+    def has(self, method: str, path: str) -> bool:
+        """Whether some route answers that method at that path."""
+        try:
+            self.match({"type": "http", "method": method, "path": path})
+        except (NotFound, MethodNotAllowed):
+            return False
+        return True
 
     def url_path_for(self, name: str, /, **path_params: Any) -> str:
         """The path of a route, relative to the mount path.

@@ -62,22 +62,11 @@ class IdentityMiddleware:
         if self.proxies.networks:
             scope["scheme"] = self.proxies.scheme(scope)
         set_identity(scope, None)
-        token = exchange.current.set(notes)
-        try:
-            await self._serve(scope, receive, send, notes)
-        finally:
-            exchange.current.reset(token)
-            if notes.events:
-                self.tell(notes.events)
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, notes: Exchange) -> None:
         if is_skipped(self.auth.settings, scope):
             await self.app(scope, receive, send)
             return
-        handshake = _Handshake(receive)
-        if scope["type"] == "websocket":
-            receive = handshake.receive
-        answer = _Answer(self, scope, handshake.opening, send, notes)
+        answer = _Answer(self, scope, receive, send, notes)
+        token = exchange.current.set(notes)
         try:
             await self.ready()
             resolved = await self.resolver.resolve(scope)
@@ -86,11 +75,23 @@ class IdentityMiddleware:
             set_identity(scope, resolved.identity)
             if self._checks:
                 await self.calls.each(self.auth, hookspecs.check_request, request=HTTPConnection(scope))
-            if scope["type"] == "websocket" and resolved.identity is not None:
-                receive = OpenSocket(self.resolver, self.auth, scope, receive, send).receive
+            if scope["type"] == "websocket":
+                receive = self._of_socket(scope, answer, send)
             await self.app(scope, receive, answer.send)
         except SigraError as error:
             await answer.refuse(error)
+        finally:
+            exchange.current.reset(token)
+            if notes.events:
+                self.tell(notes.events)
+
+    def _of_socket(self, scope: Scope, answer: _Answer, send: Send) -> Receive:
+        """What an application receives from a socket."""
+        handshake = _Handshake(answer.receive)
+        answer.receive = handshake.opening
+        if scope["sigra.identity"] is None:
+            return handshake.receive
+        return OpenSocket(self.resolver, self.auth, scope, handshake.receive, send).receive
 
 
 class _Handshake:
@@ -115,7 +116,6 @@ class _Answer:
     """The answer of one request on its way out: headers added, refusals told as what they are."""
 
     __slots__ = (
-        "_receive",
         "_scope",
         "_send",
         "accepted",
@@ -123,6 +123,7 @@ class _Answer:
         "middleware",
         "mounted",
         "notes",
+        "receive",
         "replaced",
         "started",
     )
@@ -130,7 +131,7 @@ class _Answer:
     def __init__(
         self, middleware: IdentityMiddleware, scope: Scope, receive: Receive, send: Send, notes: Exchange
     ) -> None:
-        self.middleware, self._scope, self._receive, self._send, self.notes = middleware, scope, receive, send, notes
+        self.middleware, self._scope, self.receive, self._send, self.notes = middleware, scope, receive, send, notes
         self.dead: tuple[str, ...] = ()
         self.mounted = is_mounted(middleware.auth.settings, scope)
         self.started = self.accepted = self.replaced = False
@@ -185,7 +186,7 @@ class _Answer:
                 await self._decorate(message)
             await self._send(message)
 
-        await self.middleware.refusals.answer(self._scope, self._receive, send, error)
+        await self.middleware.refusals.answer(self._scope, self.receive, send, error)
 
     async def _decorate(self, message: Message) -> None:
         if not self.dead and not self.mounted and not self.middleware.decorates:

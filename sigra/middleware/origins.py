@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -30,10 +30,10 @@ class CrossOriginMiddleware:
         self.app, self.settings, self.table = app, settings, table
         self._is_refused = partial(is_refused, base_origin=base_origin, trusted_origins=frozenset(trusted_origins))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] in ("http", "websocket"):
             self._check(scope)
-        await self.app(scope, receive, send)
+        return self.app(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
         notes: Exchange = scope[exchange.KEY]

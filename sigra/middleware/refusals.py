@@ -22,11 +22,14 @@ from sigra.errors import (
     SigraError,
     Unauthenticated,
 )
+from sigra.guards import is_fresh
 from sigra.hooks import Calls
+from sigra.http import body, exchange
 from sigra.http.answers import is_form, see_other, wants_page
 from sigra.http.problems import problem
-from sigra.http.redirects import safe_next
+from sigra.http.redirects import safe_next, wanted
 from sigra.middleware.paths import is_mounted
+from sigra.models import Identity
 from sigra.protocols import Auth
 
 _log = logging.getLogger("sigra")
@@ -34,7 +37,12 @@ _log = logging.getLogger("sigra")
 CLOSE_POLICY = 1008
 """Policy violation (RFC 6455, section 7.4.1)."""
 
-_ENDED_BY_SIGNING_IN = (Unauthenticated, ReauthenticationRequired, AssuranceRequired)
+LOGIN, REAUTHENTICATE, ACCOUNT = "/login", "/reauthenticate", "/account"
+PAGES = (LOGIN, REAUTHENTICATE, ACCOUNT)
+"""Where people are sent to, when some plugin has the page; relative to the mount path."""
+
+
+_ENDED_BY_PROVING_IT_AGAIN = (ReauthenticationRequired, AssuranceRequired)
 
 
 class Refusals:
@@ -46,8 +54,8 @@ class Refusals:
 
     def __init__(self, auth: Auth, calls: Calls, trusted_origins: Sequence[str]) -> None:
         self.auth, self.calls, self.trusted_origins = auth, calls, trusted_origins
-        self.login_page: str | None = None
-        """The path where people sign in; set by whoever serves the routes, when one of them is that page."""
+        self.pages: frozenset[str] = frozenset()
+        """Those of `PAGES` that are there; set by whoever serves the routes."""
 
     async def answer(self, scope: Scope, receive: Receive, send: Send, error: SigraError) -> None:
         """Answer a connection that has not been answered yet."""
@@ -63,46 +71,84 @@ class Refusals:
 
     async def response(self, connection: HTTPConnection, error: SigraError) -> Response:
         """The answer to an error on the face that was asked: the form's page again, the way in, page or problem."""
+        # What was read of the body is there for the page; nothing more is waited for.
+        read = {"mapping": exchange.typed(connection)}
+        connection = HTTPConnection({**connection.scope, body.KEY: read})
         try:
             response = await self._rendered(connection, error)
         except SigraError:
             response = None  # a page that fails is reported by the loop; the error itself is still told
         if response is None:
-            return self._way_to_sign_in(connection, error) or problem(error)
+            return self._way_in(connection, error) or problem(error)
         response.headers.update(error.headers)
         return response
 
     async def _rendered(self, connection: HTTPConnection, error: SigraError) -> Response | None:
         page = self._form_page(connection)
-        if page is None:
-            return await self.calls.first(self.auth, hookspecs.render_error, request=connection, error=error)
-        return await self.calls.first(
-            self.auth,
-            hookspecs.render_page,
-            request=Request(connection.scope),
-            page=page,
-            context={"error": error},
-            status=error.status,
-        )
+        if page is not None and self._way_in(connection, error) is not None:
+            return None  # the page again would be refused again
+        response = None
+        if page is not None:
+            response = await self.calls.first(
+                self.auth,
+                hookspecs.render_page,
+                request=Request(connection.scope),
+                page=page,
+                context={"error": error},
+                status=error.status,
+            )
+        if response is not None:
+            return response
+        return await self.calls.first(self.auth, hookspecs.render_error, request=connection, error=error)
 
     def _form_page(self, connection: HTTPConnection) -> str | None:
         """The page whose form was posted here: a page has the path that its form posts to."""
-        settings = self.auth.settings
-        if not is_mounted(settings, connection.scope) or not is_form(connection):
-            return None
-        return get_route_path(connection.scope).removeprefix(f"{settings.mount_path}/")
+        path = self._mounted(connection)
+        return None if path is None or not is_form(connection) else path.removeprefix("/")
 
-    def _way_to_sign_in(self, connection: HTTPConnection, error: SigraError) -> Response | None:
-        """For a person who opened a page of the application, and whom signing in would let through."""
-        # Below the mount path is the sign-in page itself: nobody is sent there in a circle.
-        if self.login_page is None or is_mounted(self.auth.settings, connection.scope):
+    def _mounted(self, connection: HTTPConnection) -> str | None:
+        """The path relative to the mount path; None elsewhere."""
+        settings = self.auth.settings
+        if not is_mounted(settings, connection.scope):
             return None
-        if not isinstance(error, _ENDED_BY_SIGNING_IN) or not wants_page(connection):
+        return get_route_path(connection.scope).removeprefix(settings.mount_path)
+
+    # The way in
+
+    def _way_in(self, connection: HTTPConnection, error: SigraError) -> Response | None:
+        """For a person whom a sign-in would let through: its page, and the way back."""
+        page = self._page_for(connection, error)
+        if page is None or page == self._mounted(connection):
             return None
-        back = safe_next(_target(connection.scope), self.auth.settings.base_url)
-        response = see_other(self.login_page if back is None else f"{self.login_page}?next={quote(back, safe='')}")
+        back = safe_next(self._back(connection), self.auth.settings.base_url)
+        path = f"{self.auth.settings.mount_path}{page}"
+        response = see_other(path if back is None else f"{path}?next={quote(back, safe='')}")
         response.headers["cache-control"] = "no-store"
         return response
+
+    def _page_for(self, connection: HTTPConnection, error: SigraError) -> str | None:
+        ways: tuple[str, ...] = ()
+        if isinstance(error, Unauthenticated) and wants_page(connection):
+            ways = (LOGIN,)
+        if isinstance(error, _ENDED_BY_PROVING_IT_AGAIN) and self._would_help(connection, error):
+            ways = (REAUTHENTICATE, LOGIN)
+        return next((page for page in ways if page in self.pages), None)
+
+    def _would_help(self, connection: HTTPConnection, error: SigraError) -> bool:
+        """Whether a person is there who has not just proven all that the account asks for, to no avail."""
+        if not wants_page(connection) and self._form_page(connection) is None:
+            return False
+        identity: Identity | None = connection.scope["sigra.identity"]
+        return isinstance(error, ReauthenticationRequired) or identity is None or not is_fresh(connection, identity)
+
+    def _back(self, connection: HTTPConnection) -> str | None:
+        """Where the person goes on: the page that was opened, or the one on which the form stands."""
+        path = self._mounted(connection)
+        if path == REAUTHENTICATE:
+            return wanted(connection.query_params)
+        if wants_page(connection):
+            return _target(connection.scope)
+        return f"{self.auth.settings.mount_path}{ACCOUNT}" if ACCOUNT in self.pages else None
 
     def cors(self, app: ASGIApp) -> ASGIApp:
         """`app` readable by the trusted origins' scripts (Fetch standard, "CORS protocol")."""

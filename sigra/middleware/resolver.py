@@ -16,8 +16,6 @@ from sigra.hooks import Calls
 from sigra.models import Identity
 from sigra.protocols import Auth
 
-_CREDENTIALS = frozenset({b"authorization", b"cookie"})
-
 _log = logging.getLogger("sigra")
 
 
@@ -49,21 +47,26 @@ class Resolver:
             InvalidBearerToken: A Bearer credential that is ours and bad.
             Unavailable: It could not be looked up.
         """
-        presented = [(name, value) for name, value in scope["headers"] if name in _CREDENTIALS]
-        headers = [value for name, value in presented if name == b"authorization"]
-        if len(headers) > 1:
-            raise Malformed("The request carries two Authorization headers.")
-        if headers:
-            scheme, _, credentials = headers[0].decode("latin-1").partition(" ")
+        cookie = authorization = None
+        for name, value in scope["headers"]:
+            if name == b"cookie":
+                cookie = value
+            elif name == b"authorization":
+                if authorization is not None:
+                    raise Malformed("The request carries two Authorization headers.")
+                authorization = value
+        resolved = Resolved()
+        if authorization is not None:
+            scheme, _, credentials = authorization.decode("latin-1").partition(" ")
             scheme = scheme.lower()
-            identity = await self._by_header(HTTPConnection(scope), scheme, credentials.strip(" \t"))
-            if identity is not None or scheme == "bearer":
-                return Resolved(identity)
-        if len(presented) == len(headers):
-            return Resolved()
-        return await self._by_cookie(HTTPConnection(scope))
+            resolved = await self._by_header(HTTPConnection(scope), scheme, credentials.strip(" \t"))
+            if scheme == "bearer":
+                cookie = None
+        if cookie is not None and resolved.identity is None:
+            resolved = await self._by_cookie(HTTPConnection(scope))
+        return await self._with_scopes(resolved) if self._has_scopes else resolved
 
-    async def _by_header(self, connection: HTTPConnection, scheme: str, credentials: str) -> Identity | None:
+    async def _by_header(self, connection: HTTPConnection, scheme: str, credentials: str) -> Resolved:
         try:
             answers = await self.calls.answers(
                 self.auth,
@@ -74,28 +77,27 @@ class Resolver:
             )
         except InvalidToken as error:
             raise InvalidBearerToken from error
-        return await self._one(answers)
+        return Resolved(_only(answers)) if answers else Resolved()
 
     async def _by_cookie(self, connection: HTTPConnection) -> Resolved:
         try:
             answers = await self.calls.answers(self.auth, hookspecs.identity_from_cookie, request=connection)
         except InvalidToken:
             return Resolved(dead=tuple(name for name in self._cookies if self.auth.cookie(connection, name)))
-        identity = await self._one(answers)
-        return Resolved(identity, by_cookie=identity is not None)
+        return Resolved(_only(answers), by_cookie=True) if answers else Resolved()
 
-    async def _one(self, answers: Sequence[tuple[str, Identity]]) -> Identity | None:
-        if not answers:
-            return None
-        if len(answers) > 1:
-            both = " and ".join(name for name, _ in answers)
-            _log.error("plugins %s both answered one credential: switch one off", both)
-            raise HookFailed
-        return await self._with_scopes(answers[0][1])
-
-    async def _with_scopes(self, identity: Identity) -> Identity:
+    async def _with_scopes(self, resolved: Resolved) -> Resolved:
+        identity = resolved.identity
         # A credential that stands alone keeps what it was given: an API key never grows.
-        if not self._has_scopes or identity.session_id is None:
-            return identity
+        if identity is None or identity.session_id is None:
+            return resolved
         more = await self.calls.each(self.auth, hookspecs.scopes_for_identity, identity=identity)
-        return replace(identity, scopes=identity.scopes.union(*more))
+        return resolved._replace(identity=replace(identity, scopes=identity.scopes.union(*more)))
+
+
+def _only(answers: Sequence[tuple[str, Identity]]) -> Identity:
+    if len(answers) > 1:
+        both = " and ".join(name for name, _ in answers)
+        _log.error("plugins %s both answered one credential: switch one off", both)
+        raise HookFailed
+    return answers[0][1]

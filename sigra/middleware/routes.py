@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
 
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
@@ -25,18 +27,18 @@ from sigra.errors import (
     UnsupportedMediaType,
 )
 from sigra.flows import Seam
-from sigra.http.answers import is_form
+from sigra.http import exchange
+from sigra.http.answers import FORM_METHOD, FORM_METHODS, destination, is_form
 from sigra.http.body import read_mapping
+from sigra.http.redirects import wanted
 from sigra.http.request_limits import RequestLimits
-from sigra.http.routing import RouteTable
+from sigra.http.routing import KEY, RouteTable
 from sigra.middleware.paths import below, is_mounted
-from sigra.middleware.refusals import Refusals
+from sigra.middleware.refusals import PAGES, Refusals
 from sigra.models import Identity
 from sigra.settings import Settings
 
 _log = logging.getLogger("sigra")
-
-FORM_METHOD, FORM_METHODS = "_method", ("DELETE", "PATCH")
 
 
 class RoutesMiddleware:
@@ -45,15 +47,12 @@ class RoutesMiddleware:
     def __init__(self, app: ASGIApp, settings: Settings, table: RouteTable, seam: Seam, refusals: Refusals) -> None:
         self.app, self.settings, self.seam, self.refusals = app, settings, seam, refusals
         self._table = table
-        if _has_login_page(table):
-            refusals.login_page = f"{settings.mount_path}/login"
+        refusals.pages = frozenset(page for page in PAGES if table.has("GET", page))
         self._routes = refusals.cors(RequestLimits(self._serve))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket") or not is_mounted(self.settings, scope):
-            await self.app(scope, receive, send)
-            return
-        await self._routes(scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        mounted = scope["type"] in ("http", "websocket") and is_mounted(self.settings, scope)
+        return (self._routes if mounted else self.app)(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
@@ -77,6 +76,7 @@ class RoutesMiddleware:
         # A route open to foreign posts is no way to its neighbours, which are not.
         if scope["method"] == "POST" and is_form(HTTPConnection(scope)) and not self._table.is_open(scope):
             receive = await _read_form_method(scope, receive)
+            send = _returning(send, destination(self.settings, _wanted(Request(scope))))
         try:
             found = self._table.match(scope)
         except MethodNotAllowed as error:
@@ -85,9 +85,11 @@ class RoutesMiddleware:
             await Response(status_code=204, headers=dict(error.headers))(scope, receive, send)
             return
         identity: Identity | None = scope["sigra.identity"]
+        if identity is None and found.secured:
+            raise Unauthenticated
         if identity is not None and identity.session_id is None and not found.any_identity:
             raise SessionRequired
-        await found.route.handle({**scope, **found.child_scope}, receive, send)
+        await found.route.handle({**scope, **found.child_scope, KEY: found.route}, receive, send)
 
     async def _answerable(self, connection: HTTPConnection, error: Exception) -> SigraError:
         """The error that the client is told: ours as it is, wrong proofs counted, anything else without its text."""
@@ -102,15 +104,6 @@ class RoutesMiddleware:
             return _from_starlette(error)
         _log.exception("a route of the mount path failed", exc_info=error)
         return InternalError()
-
-
-def _has_login_page(table: RouteTable) -> bool:
-    """Whether some plugin answers GET /login."""
-    try:
-        table.match({"type": "http", "method": "GET", "path": "/login"})
-    except (NotFound, MethodNotAllowed):
-        return False
-    return True
 
 
 async def _read_form_method(scope: Scope, receive: Receive) -> Receive:
@@ -129,6 +122,36 @@ async def _read_form_method(scope: Scope, receive: Receive) -> Receive:
         return await receive()
 
     return again
+
+
+def _wanted(request: Request) -> str | None:
+    """`next` of the form or of the address."""
+    inside = exchange.typed(request).get("next")
+    return inside if isinstance(inside, str) else wanted(request.query_params)
+
+
+def _returning(send: Send, location: str) -> Send:
+    """For a form, that it was done is told by going on to the page that it names (RFC 9110, 15.4.4).
+
+    Done is an answer without content or with JSON, which is no page.
+    """
+    done = False
+
+    async def sent(message: Message) -> None:
+        nonlocal done
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(raw=list(message.get("headers", ())))
+            is_json = "application/json" in headers.get("content-type", "")
+            done = message["status"] == 204 or (message["status"] == 200 and is_json)
+            if done:
+                del headers["content-type"]
+                headers.update({"location": location, "content-length": "0"})
+                message = {**message, "status": 303, "headers": headers.raw}
+        elif done:
+            message = {"type": "http.response.body"}
+        await send(message)
+
+    return sent
 
 
 def _from_starlette(error: HTTPException) -> SigraError:

@@ -61,10 +61,11 @@ sa.Table(
     sa.Column("amr", sa.String(255), nullable=False),
     sa.Column("assurance", sa.String(8), nullable=False),
     sa.Column("created_at", UTCDateTime, nullable=False),
-    sa.Column("authenticated_at", UTCDateTime, nullable=False),
+    sa.Column("authenticated_at", UTCDateTime),
     sa.Column("last_used_at", UTCDateTime, nullable=False),
     sa.Column("expires_at", UTCDateTime, nullable=False, index=True),
     sa.Column("idle_seconds", sa.Integer, nullable=False),
+    sa.Column("remembered", sa.Boolean, nullable=False),
     sa.Column("user_agent", sa.Text),
     sa.Column("ip", sa.String(45)),
 )

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated, Any, ClassVar
 
@@ -16,15 +16,17 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import Column, MetaData, String, Table, Text, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
+from typing_extensions import TypedDict
 
+from sigra.answers import DONE, HTML, Identifier, Timestamp
 from sigra.db import Digest, Id, LastUse, Lookup, UTCDateTime, user_ref
 from sigra.errors import FieldError, InvalidToken, NotFound, ValidationFailed
 from sigra.events import Event
-from sigra.guards import current_user, requires
+from sigra.guards import confirmation, current_user, requires
 from sigra.hookspecs import hookimpl
 from sigra.http.routing import Route
-from sigra.models import Identity, User, timestamp
+from sigra.models import Identity, Part, User, timestamp
 from sigra.protocols import Auth
 
 PREFIX = "sigra_sk_"
@@ -66,6 +68,35 @@ class NewKey(BaseModel):
     name: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_no_controls)]
     scopes: Annotated[list[Scope], Field(max_length=64)] = Field(default_factory=list)
     expires_at: AwareDatetime | None = None
+
+
+OFFERED_DAYS = (7, 30, 90, 365)
+"""After how many days a key made on the page may end; a program may say any time."""
+
+
+class PublicKey(TypedDict):
+    """A key, as its user may see it: never the secret."""
+
+    id: Identifier
+    name: str
+    scopes: list[str]
+    prefix: str
+    last_four: str
+    created_at: Timestamp
+    expires_at: Timestamp | None
+    last_used_at: Timestamp | None
+
+
+class CreatedKey(PublicKey):
+    """A new key; its text is in this answer and nowhere else."""
+
+    key: str
+
+
+class AllKeys(TypedDict):
+    """A user's keys, newest first."""
+
+    api_keys: list[PublicKey]
 
 
 class APIKeys:
@@ -115,9 +146,16 @@ class APIKeys:
     @hookimpl
     def register_routes(self, auth: Auth) -> Sequence[Route]:
         return [
-            Route("/api-keys", partial(self.show_all, auth), methods=["GET"]),
-            Route("/api-keys", partial(self.create, auth), methods=["POST"]),
-            Route("/api-keys/{id:uuid}", partial(self.revoke, auth), methods=["DELETE"]),
+            Route("/api-keys", partial(self.show_all, auth), secured=True, answers={200: (AllKeys, HTML)}),
+            Route(
+                "/api-keys",
+                partial(self.create, auth),
+                methods=["POST"],
+                secured=True,
+                body=NewKey,
+                answers={201: (CreatedKey, HTML)},
+            ),
+            Route("/api-keys/{id:uuid}", partial(self.revoke, auth), methods=["DELETE"], secured=True, answers=DONE),
         ]
 
     @hookimpl
@@ -157,20 +195,41 @@ class APIKeys:
     async def show_all(self, auth: Auth, request: Request) -> Response:
         """GET /api-keys: the user's keys, newest first, never the secrets."""
         user = await current_user(request)
-        return JSONResponse({"api_keys": await self._public_keys(auth, user)})
+        answer: AllKeys = {"api_keys": await self._public_keys(auth, user)}
+        return await auth.show(request, "account", answer)
 
-    async def _public_keys(self, auth: Auth, user: User) -> list[dict[str, Any]]:
+    @hookimpl
+    async def parts_for_page(self, auth: Auth, request: Request, page: str) -> Sequence[Part] | None:
+        user: User | None = request.scope["sigra.user"]
+        if page != "account" or user is None:
+            return None
+        now = auth.clock()
+        context = {
+            "api_keys": await self._public_keys(auth, user),
+            "now": timestamp(now),
+            "confirm": confirmation(request, "api-keys"),
+            "scopes_hint": self._scopes_hint(),
+            "expiries": [("", "Never"), *((timestamp(now + timedelta(days=n)), f"In {n} days") for n in OFFERED_DAYS)],
+        }
+        return [Part("main", 400, "api_keys/account.html", context)]
+
+    def _scopes_hint(self) -> str:
+        scopes = self.settings.scopes
+        return f"Any of {', '.join(scopes)}." if scopes else "Words with spaces between them, as in reports:read."
+
+    async def _public_keys(self, auth: Auth, user: User) -> list[PublicKey]:
         query = select(self.table).where(self.table.c.user_id == user.id).order_by(self.table.c.created_at.desc())
         async with auth.db.connect() as tx:
             return [_public(dict(row)) for row in (await tx.execute(query)).mappings()]
 
     async def create(self, auth: Auth, request: Request) -> Response:
-        """POST /api-keys: 201 with the key, once."""
+        """POST /api-keys: create a key, which is shown once; needs a fresh sign-in."""
         user = await requires(fresh=True)(request)
         wanted = await auth.read(request, NewKey)
         self._check(auth, wanted)
         key, row = await auth.db.transaction(partial(self.make, auth, user, wanted))
-        return JSONResponse({**_public(row), "key": key}, status_code=201)
+        answer: CreatedKey = {**_public(row), "key": key}
+        return await auth.show(request, "account", answer, 201)
 
     def _check(self, auth: Auth, wanted: NewKey) -> None:
         errors = []
@@ -201,7 +260,7 @@ class APIKeys:
         return secret.text, row
 
     async def revoke(self, auth: Auth, request: Request) -> Response:
-        """DELETE /api-keys/{id}: 404 for foreign and absent alike."""
+        """DELETE /api-keys/{id}: revoke a key; 404 for foreign and absent alike."""
         user = await current_user(request)
         wanted = request.path_params["id"]
         await auth.db.transaction(partial(self._revoke, auth, user, wanted))
@@ -265,7 +324,7 @@ async def _account(auth: Auth, email: str) -> User:
     return user
 
 
-def _line(key: Mapping[str, Any]) -> str:
+def _line(key: PublicKey) -> str:
     """A key on one line, without what a terminal would obey."""
     scopes = ",".join(key["scopes"]) or "no scopes"
     expires, used = key["expires_at"] or "never", key["last_used_at"] or "never"
@@ -286,7 +345,7 @@ def _is_alive(row: Mapping[str, Any], now: datetime) -> bool:
     return row["expires_at"] is None or bool(now < row["expires_at"])
 
 
-def _public(row: Mapping[str, Any]) -> dict[str, Any]:
+def _public(row: Mapping[str, Any]) -> PublicKey:
     return {
         "id": str(row["id"]),
         "name": row["name"],

@@ -6,28 +6,33 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Column, Integer, MetaData, String, Table, Text, delete, insert, select
+from sqlalchemy import Boolean, Column, Integer, MetaData, String, Table, Text, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
+from typing_extensions import TypedDict
 
+from sigra.answers import DONE, HTML, PublicSession, PublicUser
 from sigra.db import Digest, Id, LastUse, Lookup, UTCDateTime, user_ref
 from sigra.errors import InvalidToken, NotFound, Unauthenticated
 from sigra.events import Event
 from sigra.guards import current_user
 from sigra.hookspecs import hookimpl
 from sigra.http.routing import Route
-from sigra.models import Cookie, Identity, Issued, Login, User, timestamp
+from sigra.models import Assurance, Cookie, Identity, Issued, Login, MintedSecret, Part, User, timestamp
 from sigra.protocols import Auth
 
 COOKIE = "sigra"
 PURPOSE = "session"
+
+_READ = ("id", "amr", "assurance", "authenticated_at", "last_used_at", "expires_at", "idle_seconds")
+"""What a request needs of its session."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +42,38 @@ class SessionRevoked(Event):
     name: ClassVar[str] = "session.revoked"
 
 
+@dataclass(frozen=True, kw_only=True)
+class SessionRenewed(Event):
+    """A session goes on under a new id, `session_id`; `metadata` has the one that it `replaces`."""
+
+    name: ClassVar[str] = "session.renewed"
+
+
 class Nothing(BaseModel):
     """A body without members of its own."""
+
+
+class PublicIdentity(TypedDict):
+    """The credential of a request."""
+
+    method: str
+    scopes: list[str]
+    amr: list[str]
+    assurance: Assurance
+
+
+class WhoAsks(TypedDict):
+    """Who asks, and by what; without a `session` for an API key."""
+
+    user: PublicUser
+    session: PublicSession | None
+    identity: PublicIdentity
+
+
+class AllSessions(TypedDict):
+    """A user's live sessions, newest first."""
+
+    sessions: list[PublicSession]
 
 
 class Sessions:
@@ -48,7 +83,7 @@ class Sessions:
     api = 1
     carriers = ("session",)
     cookies = (COOKIE,)
-    events = (SessionRevoked,)
+    events = (SessionRevoked, SessionRenewed)
 
     class Settings(BaseModel):
         """How long a session lives (NIST SP 800-63B, section 4; OWASP Session Management Cheat Sheet).
@@ -81,14 +116,16 @@ class Sessions:
             Column("amr", String(255), nullable=False),
             Column("assurance", String(8), nullable=False),
             Column("created_at", UTCDateTime, nullable=False),
-            Column("authenticated_at", UTCDateTime, nullable=False),
+            Column("authenticated_at", UTCDateTime),
             Column("last_used_at", UTCDateTime, nullable=False),
             Column("expires_at", UTCDateTime, nullable=False, index=True),
             Column("idle_seconds", Integer, nullable=False),
+            Column("remembered", Boolean, nullable=False, default=False),
             Column("user_agent", Text),
             Column("ip", String(45)),
         )
-        self.lookup = Lookup(self.table, self.table.c.digest)
+        columns = [self.table.c[name] for name in _READ]
+        self.lookup = Lookup(self.table, self.table.c.digest, columns=columns)
         self.last_use = LastUse(self.table)
         return [self.table]
 
@@ -99,11 +136,13 @@ class Sessions:
     @hookimpl
     def register_routes(self, auth: Auth) -> Sequence[Route]:
         return [
-            Route("/session", partial(self.show, auth), methods=["GET"], any_identity=True),
-            Route("/logout", partial(self.sign_out, auth), methods=["POST"]),
-            Route("/sessions", partial(self.show_all, auth), methods=["GET"]),
-            Route("/sessions", partial(self.revoke_others, auth), methods=["DELETE"]),
-            Route("/sessions/{id:uuid}", partial(self.revoke_one, auth), methods=["DELETE"]),
+            Route("/session", partial(self.show, auth), secured=True, any_identity=True, answers={200: WhoAsks}),
+            Route("/logout", partial(self.sign_out, auth), methods=["POST"], body=Nothing, answers=DONE),
+            Route("/sessions", partial(self.show_all, auth), secured=True, answers={200: (AllSessions, HTML)}),
+            Route("/sessions", partial(self.revoke_others, auth), methods=["DELETE"], secured=True, answers=DONE),
+            Route(
+                "/sessions/{id:uuid}", partial(self.revoke_one, auth), methods=["DELETE"], secured=True, answers=DONE
+            ),
         ]
 
     # Carrying
@@ -122,17 +161,25 @@ class Sessions:
 
     @hookimpl
     async def issue_credential(self, auth: Auth, tx: AsyncConnection, request: Request, login: Login) -> Issued:
-        if login.replaces is not None:
-            await tx.execute(delete(self.table).where(self._mine(login.user, login.replaces)))
+        remember = await self._end_replaced(tx, login) or login.remember
         secret = auth.tokens.mint(PURPOSE)
-        row = self._row(login, auth.clock(), secret.digest, request.headers.get("user-agent"), auth.client(request))
+        now, user_agent = auth.clock(), request.headers.get("user-agent")
+        row = self._row(replace(login, remember=remember), now, secret.digest, user_agent, auth.client(request))
         await tx.execute(insert(self.table).values(row))
-        max_age = int(self.settings.remember_absolute.total_seconds()) if login.remember else None
         return Issued(
-            cookies=(Cookie(COOKIE, secret.text, max_age),),
+            cookies=(_cookie(secret, row, now),),
             body={"session": _public(row, current=row["id"])},
             session_id=row["id"],
         )
+
+    async def _end_replaced(self, tx: AsyncConnection, login: Login) -> bool:
+        """End the session that this sign-in replaces, and say whether it was one to remember."""
+        if login.replaces is None:
+            return False
+        mine = self._mine(login.user, login.replaces)
+        remembered = await tx.scalar(select(self.table.c.remembered).where(mine))
+        await tx.execute(delete(self.table).where(mine))
+        return bool(remembered)
 
     def _row(self, login: Login, now: datetime, digest: bytes, user_agent: str | None, ip: str) -> dict[str, Any]:
         lives = self.settings
@@ -145,13 +192,27 @@ class Sessions:
             "amr": json.dumps(login.amr),
             "assurance": login.assurance,
             "created_at": now,
-            "authenticated_at": now,
+            "authenticated_at": login.authenticated_at,
             "last_used_at": now,
             "expires_at": now + absolute,
             "idle_seconds": max(1, int(idle.total_seconds())),
+            "remembered": login.remember,
             "user_agent": user_agent and user_agent[:512],
             "ip": ip[:45],
         }
+
+    @hookimpl
+    async def renew_session(self, auth: Auth, tx: AsyncConnection, identity: Identity) -> Issued | None:
+        assert identity.session_id is not None
+        mine = self._mine(identity.user, identity.session_id)
+        found = (await tx.execute(select(self.table).where(mine))).mappings().first()
+        secret, new, now = auth.tokens.mint(PURPOSE), uuid.uuid4(), auth.clock()
+        moved = await tx.execute(update(self.table).where(mine).values(id=new, digest=secret.digest, last_used_at=now))
+        if found is None or moved.rowcount != 1:
+            return None
+        replaced = {"replaces": str(identity.session_id)}
+        await auth.emit(tx, SessionRenewed(user_id=identity.user.id, session_id=new, metadata=replaced))
+        return Issued(cookies=(_cookie(secret, dict(found), now),), session_id=new)
 
     @hookimpl
     async def revoke_session(self, tx: AsyncConnection, identity: Identity) -> None:
@@ -166,7 +227,7 @@ class Sessions:
     # Routes
 
     async def sign_out(self, auth: Auth, request: Request) -> Response:
-        """POST /logout: the same answer with or without a session."""
+        """POST /logout: end the present session; the same answer without one."""
         await auth.read(request, Nothing)
         return await auth.sign_out(request)
 
@@ -175,31 +236,47 @@ class Sessions:
         user = await current_user(request)
         identity: Identity = request.scope["sigra.identity"]
         row = await self._one(auth, identity)
-        return JSONResponse(
-            {
-                "user": user.public(),
-                "session": None if row is None else _public(row, current=identity.session_id),
-                "identity": {
-                    "method": identity.method,
-                    "scopes": sorted(identity.scopes),
-                    "amr": list(identity.amr),
-                    "assurance": identity.assurance,
-                },
-            }
-        )
+        answer: WhoAsks = {
+            "user": user.public(),
+            "session": None if row is None else _public(row, current=identity.session_id),
+            "identity": {
+                "method": identity.method,
+                "scopes": sorted(identity.scopes),
+                "amr": list(identity.amr),
+                "assurance": identity.assurance,
+            },
+        }
+        return JSONResponse(answer)
 
     async def show_all(self, auth: Auth, request: Request) -> Response:
         """GET /sessions: the user's live sessions, newest first."""
-        user = await current_user(request)
-        current = request.scope["sigra.identity"].session_id
-        query = select(self.table).where(self.table.c.user_id == user.id).order_by(self.table.c.created_at.desc())
+        await current_user(request)
+        answer: AllSessions = {"sessions": await self._live(auth, request.scope["sigra.identity"])}
+        return await auth.show(request, "account", answer)
+
+    @hookimpl
+    async def parts_for_page(self, auth: Auth, request: Request, page: str) -> Sequence[Part] | None:
+        identity: Identity | None = request.scope["sigra.identity"]
+        if identity is None or identity.session_id is None:
+            return None
+        sign_out = Part("sign_out", 100, "sessions/sign_out.html")
+        if page != "account":
+            return [sign_out]
+        return [
+            sign_out,
+            Part("main", 300, "sessions/account.html", {"sessions": await self._live(auth, identity)}),
+        ]
+
+    async def _live(self, auth: Auth, identity: Identity) -> list[PublicSession]:
+        mine = self.table.c.user_id == identity.user.id
+        query = select(self.table).where(mine).order_by(self.table.c.created_at.desc())
         async with auth.db.connect() as tx:
             rows = [dict(row) for row in (await tx.execute(query)).mappings()]
         now = auth.clock()
-        return JSONResponse({"sessions": [_public(row, current) for row in rows if _is_alive(row, now)]})
+        return [_public(row, identity.session_id) for row in rows if _is_alive(row, now)]
 
     async def revoke_one(self, auth: Auth, request: Request) -> Response:
-        """DELETE /sessions/{id}: 404 for foreign and absent alike; the present one is a sign-out."""
+        """DELETE /sessions/{id}: end a session; 404 for foreign and absent alike; the present one is a sign-out."""
         user = await current_user(request)
         wanted = request.path_params["id"]
         if wanted == request.scope["sigra.identity"].session_id:
@@ -214,7 +291,7 @@ class Sessions:
         await auth.emit(tx, SessionRevoked(user_id=user.id, metadata={"session": str(wanted)}))
 
     async def revoke_others(self, auth: Auth, request: Request) -> Response:
-        """DELETE /sessions: every session but the present one."""
+        """DELETE /sessions: end every session but the present one."""
         user = await current_user(request)
         keep = request.scope["sigra.identity"].session_id
         await auth.db.transaction(partial(self._revoke_others, auth, user, keep))
@@ -238,9 +315,21 @@ class Sessions:
         return (self.table.c.id == id) & (self.table.c.user_id == user.id)
 
 
+def _cookie(secret: MintedSecret, row: Mapping[str, Any], now: datetime) -> Cookie:
+    """What the browser keeps: as long as the session, or as long as it runs itself."""
+    left = int((row["expires_at"] - now).total_seconds())
+    return Cookie(COOKIE, secret.text, left if row["remembered"] else None)
+
+
 def _is_alive(row: Mapping[str, Any], now: datetime) -> bool:
     idle = timedelta(seconds=row["idle_seconds"])
     return bool(now < row["expires_at"] and now < row["last_used_at"] + idle)
+
+
+@lru_cache(maxsize=256)
+def _amr(text: str) -> tuple[str, ...]:
+    """The methods of a session; there are few different ones, read on every request."""
+    return tuple(json.loads(text))
 
 
 def _identity(user: User, row: Mapping[str, Any]) -> Identity:
@@ -248,14 +337,14 @@ def _identity(user: User, row: Mapping[str, Any]) -> Identity:
         user=user,
         method="session",
         credential_id=str(row["id"]),
-        amr=tuple(json.loads(row["amr"])),
+        amr=_amr(row["amr"]),
         authenticated_at=row["authenticated_at"],
         assurance=row["assurance"],
         session_id=row["id"],
     )
 
 
-def _public(row: Mapping[str, Any], current: uuid.UUID | None) -> dict[str, Any]:
+def _public(row: Mapping[str, Any], current: uuid.UUID | None) -> PublicSession:
     return {
         "id": str(row["id"]),
         "created_at": timestamp(row["created_at"]),

@@ -97,6 +97,38 @@ async def test_hc39_unknown_account_costs_what_a_known_one_costs(hasher: Hasher,
     assert computations.parameters == [argon2.extract_parameters(stored)] * 3
 
 
+def cost(made: argon2.Parameters) -> int:
+    return made.memory_cost * made.time_cost
+
+
+@pytest.mark.parametrize(("memory_kib", "time"), [(8, 1), (64, 1), (90, 2), (8, 24), (63, 3), (64, 3)])
+async def test_hc39_account_of_weaker_parameters_costs_what_an_unknown_one_costs(
+    memory_kib: int, time: int, computations: Computations
+) -> None:
+    before, today = cheap(memory_kib=memory_kib, time=time), cheap(memory_kib=64, time=3)
+    stored = await before.hash(PASSWORD)
+
+    answers = [await today.verify(stored, text) for text in ("wrong", PASSWORD)]
+
+    assert answers == [False, True]
+    spent = sum(map(cost, computations.parameters)) / 2
+    # A step of memory less than today's, where the rest is too little for argon2.
+    assert 64 * 3 - 8 * 3 < spent <= 64 * 3 + 3
+    assert max(made.memory_cost for made in computations.parameters) <= max(64, memory_kib)
+    for hasher in (before, today):
+        await hasher.aclose()
+
+
+async def test_hc39_account_of_stronger_parameters_costs_no_more_than_its_hash(computations: Computations) -> None:
+    before, today = cheap(memory_kib=128, time=3), cheap(memory_kib=64, time=3)
+    stored = await before.hash(PASSWORD)
+
+    assert await today.verify(stored, PASSWORD)
+    assert [cost(made) for made in computations.parameters] == [128 * 3]
+    for hasher in (before, today):
+        await hasher.aclose()
+
+
 async def test_hc39_unknown_account_is_never_let_in() -> None:
     salt = b"s" * 16
     tag = hash_secret_raw(PASSWORD.encode(), salt, 1, 8, 1, 32, argon2.Type.ID)

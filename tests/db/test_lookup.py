@@ -105,7 +105,7 @@ async def test_hc50_many_at_once_find_each_their_own(db, users, badges):
 async def test_hc50_one_that_is_cancelled_does_not_touch_its_neighbours(db, users, badges):
     owners = [await badge(db, users, badges) for _ in range(10)]
     lookup = Lookup(badges, badges.c.digest)
-    tasks = [asyncio.create_task(lookup.find(db, [digest])) for _, digest in owners]
+    tasks = [asyncio.ensure_future(lookup.find(db, [digest])) for _, digest in owners]
     await asyncio.sleep(0)
     for task in tasks[::2]:
         task.cancel()

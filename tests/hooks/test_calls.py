@@ -564,3 +564,35 @@ async def test_every_hook_is_documented_by_how_its_answers_are_joined() -> None:
         assert spec.__doc__
         assert spec.__doc__.split(":")[0] in ("Collect", "Each", "Every", "First") or spec.__doc__.startswith("Return")
         assert asked.asked(spec) == (), name
+
+
+# Told, and who failed
+
+
+async def test_hc47_what_each_plugin_said_or_raised_is_told_apart(caplog: pytest.LogCaptureFixture) -> None:
+    class Raises(Named):
+        @hookimpl
+        async def parts_for_page(self) -> Any:
+            raise Refused
+
+    class Breaks(Named):
+        @hookimpl
+        async def parts_for_page(self) -> Any:
+            raise RuntimeError
+
+    class Silent(Named):
+        @hookimpl
+        async def parts_for_page(self) -> Any:
+            return None
+
+    class Says(Named):
+        @hookimpl
+        async def parts_for_page(self) -> Any:
+            return ["part"]
+
+    asked = calls(Raises("r"), Breaks("b"), Silent("n"), Says("s"))
+
+    outcomes = await asked.outcomes(AUTH, hookspecs.parts_for_page, request=REQUEST, page="login")
+
+    assert [(name, type(outcome)) for name, outcome in outcomes] == [("r", Refused), ("b", HookFailed), ("s", list)]
+    assert "plugin r raised Refused" in caplog.text and "plugin b failed" in caplog.text

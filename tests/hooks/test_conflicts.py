@@ -374,3 +374,21 @@ def test_hc48_order_never_decides_what_starts() -> None:
 
     for order in (plugins, plugins[::-1], [*plugins[1:], plugins[0]]):
         assert {one.name for one in start(*order).plugins} == {"one", "two", "three"}
+
+
+# Templates
+
+
+def test_hc48_two_plugins_with_one_template_are_named() -> None:
+    brought = [("one", ["a b", "c"]), ("two", ["d", "e c"])]
+
+    with pytest.raises(ConfigurationError) as refused:
+        hooks.claim_templates(brought, str.split)
+
+    assert refused.value.detail.startswith("Two bring the template c: plugin one and plugin two.")
+
+
+def test_sources_of_templates_are_kept_in_order_and_a_plugin_may_have_one_twice() -> None:
+    brought = [("one", ["a b", "b c"]), ("two", ["d"])]
+
+    assert hooks.claim_templates(brought, str.split) == ("a b", "b c", "d")

@@ -1,9 +1,10 @@
 """Pages: every value escaped, a missing one an error, the first source wins."""
 
 import pytest
-from jinja2 import DictLoader, TemplateNotFound, UndefinedError
+from jinja2 import DictLoader, FunctionLoader, TemplateNotFound, UndefinedError
 
-from sigra.http.rendering import Renderer
+from sigra.http.rendering import Renderer, names_in
+from sigra.models import Part
 
 
 def page(source, **context):
@@ -56,3 +57,56 @@ def test_hc50_two_renderings_do_not_share_values():
     renderer = Renderer([DictLoader({"page": "{% set x = name %}{{ x }}"})])
 
     assert [renderer.render("page", {"name": name}) for name in ("a", "b")] == ["a", "b"]
+
+
+# Parts
+
+
+def parts(source, *placed, **templates):
+    renderer = Renderer([DictLoader({"page": source, **templates})])
+    return renderer.parts([("badge", placed)], {"shared": "<s>"})
+
+
+def test_a_part_is_rendered_with_what_every_page_has_and_its_own():
+    shown = parts("", Part("main", 1, "part", {"own": "<o>"}), part="{{ shared }}{{ own }}")
+
+    assert shown("main") == "&lt;s&gt;&lt;o&gt;"
+    assert not shown.failed
+
+
+def test_hc38_a_page_that_shows_a_part_escapes_nothing_twice_and_nothing_less():
+    renderer = Renderer([DictLoader({"page": "{{ parts('main') }}{{ x }}", "part": "<b>{{ x }}</b>"})])
+    shown = renderer.parts([("badge", [Part("main", 1, "part", {"x": "<i>"})])], {})
+
+    assert renderer.render("page", {"parts": shown, "x": "<i>"}) == "<b>&lt;i&gt;</b>&lt;i&gt;"
+
+
+def test_a_slot_without_parts_is_empty():
+    shown = parts("")
+
+    assert shown("main") == "" and not shown("main")
+
+
+def test_hc47_a_part_that_fails_is_reported_and_the_rest_are_shown(caplog):
+    shown = parts(
+        "", Part("main", 1, "bad"), Part("main", 2, "none"), Part("main", 3, "good"), bad="{{ x }}", good="ok"
+    )
+
+    assert shown("main") == "ok"
+    assert shown.failed
+    assert "the part bad of plugin badge" in caplog.text
+
+
+def test_parts_of_one_order_stay_as_they_came():
+    placed = [Part("main", order, "part", {"n": n}) for n, order in enumerate([5, 1, 5, 1])]
+
+    assert parts("", *placed, part="{{ n }}")("main") == "1302"
+
+
+def test_what_is_in_a_source_is_listed_as_far_as_it_can_tell(tmp_path):
+    (tmp_path / "badge").mkdir()
+    (tmp_path / "badge/login.html").write_text("")
+
+    assert list(names_in(tmp_path)) == ["badge/login.html"]
+    assert list(names_in(DictLoader({"b": "", "a": ""}))) == ["a", "b"]
+    assert list(names_in(FunctionLoader(lambda name: None))) == []

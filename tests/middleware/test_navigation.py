@@ -95,8 +95,97 @@ async def test_a_sign_in_that_is_too_old_or_too_weak_is_made_again(guard: Any) -
         opened = await client.get("/vault", headers=PAGE)
         called = await client.get("/vault")
 
-    assert opened.headers["location"] == "/auth/login?next=%2Fvault"
+    assert (opened.status_code, opened.headers["location"]) == (303, "/auth/reauthenticate?next=%2Fvault")
+    assert opened.headers["cache-control"] == "no-store"
     assert called.status_code == 403
+
+
+async def test_without_a_page_for_it_one_signs_in_again() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await requires(fresh=True)(HTTPConnection(scope))
+
+    clock = FrozenClock()
+    async with running(MEMORY, ["defaults", "-reauthentication"], app=app, clock=clock) as client:
+        await client.sign_in(await make_user(client.sigra))
+        clock.tick(timedelta(minutes=6))
+        opened = await client.get("/vault", headers=PAGE)
+
+    assert opened.headers["location"] == "/auth/login?next=%2Fvault"
+
+
+async def test_whoever_has_just_proven_all_there_is_to_prove_is_not_sent_in_a_circle() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await requires(assurance="aal2")(HTTPConnection(scope))
+
+    async with running(MEMORY, app=app) as client:
+        await client.sign_in(await make_user(client.sigra))
+        refused = await client.get("/vault", headers=PAGE)
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "assurance_required")
+
+
+async def test_a_page_below_the_mount_path_leads_to_sign_in_and_back() -> None:
+    async with running(MEMORY) as client:
+        nobody = await client.get("/auth/account?done=x", headers=PAGE)
+        program = await client.get("/auth/account")
+
+    assert nobody.headers["location"] == "/auth/login?next=%2Fauth%2Faccount%3Fdone%3Dx"
+    assert (program.status_code, program.json()["code"]) == (401, "unauthenticated")
+
+
+class Strict:
+    """A stranger's form, which needs a recent proof."""
+
+    name, api = "strict", 1
+
+    @hookimpl
+    def register_routes(self) -> list[Route]:
+        return [Route("/strict", self.take, methods=["POST"])]
+
+    async def take(self, request: Request) -> Response:
+        await requires(fresh=True)(request)
+        return Response("taken")
+
+
+async def test_a_form_that_needs_a_recent_proof_leads_there_and_back_to_the_account() -> None:
+    clock = FrozenClock()
+    async with running(MEMORY, ["defaults", Strict()], clock=clock) as client:
+        await client.sign_in(await make_user(client.sigra))
+        clock.tick(timedelta(minutes=6))
+        refused = await client.post("/auth/strict", data={"a": "b"})
+        program = await client.post("/auth/strict", json={"a": "b"})
+        proven = await client.post(refused.headers["location"], data={"password": PASSWORD})
+        taken = await client.post("/auth/strict", data={"a": "b"})
+
+    assert (refused.status_code, refused.headers["location"]) == (303, "/auth/reauthenticate?next=%2Fauth%2Faccount")
+    assert (program.status_code, program.json()["code"]) == (403, "reauthentication_required")
+    assert (proven.status_code, proven.headers["location"]) == (303, "/auth/account")
+    assert taken.text == "taken"
+
+
+async def test_a_form_without_an_account_page_to_come_back_to_goes_home() -> None:
+    clock = FrozenClock()
+    async with running(MEMORY, ["defaults", "-account", Strict()], clock=clock, home="/welcome") as client:
+        await client.sign_in(await make_user(client.sigra))
+        clock.tick(timedelta(minutes=6))
+        refused = await client.post("/auth/strict", data={"a": "b"})
+        proven = await client.post(refused.headers["location"], data={"password": PASSWORD})
+
+    assert (refused.status_code, refused.headers["location"]) == (303, "/auth/reauthenticate")
+    assert proven.headers["location"] == "/welcome"
+
+
+async def test_a_form_of_the_application_keeps_its_problem() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await requires(fresh=True)(HTTPConnection(scope))
+
+    clock = FrozenClock()
+    async with running(MEMORY, app=app, clock=clock) as client:
+        await client.sign_in(await make_user(client.sigra))
+        clock.tick(timedelta(minutes=6))
+        refused = await client.post("/transfer", data={"a": "b"})
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "reauthentication_required")
 
 
 async def test_whom_a_sign_in_would_not_help_is_told_so() -> None:

@@ -2,9 +2,11 @@
 
 import pytest
 
+from sigra.plugins.account import Account
 from sigra.plugins.api_keys import APIKeys
 from sigra.plugins.pages import Pages
 from sigra.plugins.password import Password
+from sigra.plugins.reauthentication import Reauthentication
 from sigra.plugins.sessions import Sessions
 from sigra.testing import PluginContract
 
@@ -27,6 +29,15 @@ class TestAPIKeys(PluginContract):
     plugin = APIKeys
 
 
+class TestAccount(PluginContract):
+    plugin = Account
+
+
 @pytest.mark.databases("sqlite")
 class TestPages(PluginContract):
     plugin = Pages
+
+
+@pytest.mark.databases("sqlite")
+class TestReauthentication(PluginContract):
+    plugin = Reauthentication

@@ -1,5 +1,7 @@
 """Signing in by password: what is accepted, and that nothing else is told."""
 
+import asyncio
+import threading
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 from sqlalchemy import event, select
 
 from sigra import Attempt, Event, hookimpl
+from sigra.crypto.pool import usable_cores
 from sigra.plugins.password import Password
 from sigra.testing import PASSWORD, cheap_settings, make_user
 from tests.apps import running
@@ -134,6 +137,81 @@ async def test_hc39_the_same_attempt_and_failure_is_recorded_for_known_and_unkno
         assert one.outcome == "failure"
         assert one.client == "203.0.113.7"
     assert failed.request_id != failed_too.request_id
+
+
+async def test_hc39_an_account_of_weaker_parameters_answers_like_an_unknown_one(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(database) as client:
+        await make_user(client.sigra)
+    spent: list[int] = []
+    verify = argon2.PasswordHasher.verify
+
+    def counting(hasher: argon2.PasswordHasher, hash: str, secret: bytes) -> bool:
+        made = argon2.extract_parameters(hash)
+        spent.append(made.memory_cost * made.time_cost)
+        return verify(hasher, hash, secret)
+
+    monkeypatch.setattr(argon2.PasswordHasher, "verify", counting)
+    async with running_again(database, password={"memory_kib": 64, "time": 2}) as client:
+        statements = Statements()
+        statements.watch(client.sigra)
+        seen = []
+        for email in ("ada@example.com", "nobody@example.com"):
+            spent.clear()
+            statements.sent.clear()
+            response = await client.post("/auth/login", json={"email": email, "password": "wrong"})
+            seen.append((response.status_code, response.content, sum(spent), tuple(statements.sent)))
+
+    assert seen[0] == seen[1]
+    assert seen[0][2] == 128
+
+
+async def test_hc39_the_page_is_the_same_for_known_and_unknown() -> None:
+    async with running("sqlite:///:memory:") as client:
+        await make_user(client.sigra, "ada@example.com")
+        disabled = await make_user(client.sigra, "bob@example.com")
+        await client.sigra.db.transaction(lambda tx: client.sigra.users.set_status(tx, disabled, "disabled"))
+        await make_user(client.sigra, "eve@example.com", None)
+        pages = []
+        for name, password in (("ada", "wrong"), ("bob", PASSWORD), ("eve", PASSWORD), ("zoe", PASSWORD)):
+            form = {"email": f"{name}@example.com", "password": password}
+            page = await client.post("/auth/login", data=form)
+            headers = [item for item in page.headers.items() if item[0] != "date"]
+            pages.append((page.status_code, headers, page.text.replace(name, "---")))
+
+    assert pages[0][0] == 401
+    assert all(page == pages[0] for page in pages)
+
+
+async def test_hc44_of_many_sign_ins_at_once_the_excess_is_told_to_come_back_known_or_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate, verify = threading.Event(), argon2.PasswordHasher.verify
+
+    def slow(hasher: argon2.PasswordHasher, hash: str, secret: bytes) -> bool:
+        assert gate.wait(60)
+        return verify(hasher, hash, secret)
+
+    monkeypatch.setattr(argon2.PasswordHasher, "verify", slow)
+    async with running("sqlite:///:memory:", password={"memory_kib": 8, "time": 1, "queue": 4}) as client:
+        user = await make_user(client.sigra)
+        bodies = [{"email": f"{name}@example.com", "password": "wrong"} for name in ("ada", "nobody") * 100]
+        signing_in = [asyncio.create_task(client.post("/auth/login", json=body)) for body in bodies]
+        places = usable_cores() + 4
+        while sum(one.done() for one in signing_in) < len(bodies) - places:
+            await asyncio.wait([one for one in signing_in if not one.done()], return_when=asyncio.FIRST_COMPLETED)
+        beside = await client.get("/auth/session")
+        gate.set()
+        answers = await asyncio.gather(*signing_in)
+        later = await client.sign_in(user)
+
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert len(refused) == len(bodies) - places
+    assert all(int(answer.headers["retry-after"]) > 0 for answer in refused)
+    assert len({answer.content for answer in refused}) == 1
+    assert [answer.status_code for answer in answers].count(401) == places
+    assert (beside.status_code, later.status_code) == (401, 200)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +357,7 @@ async def test_a_form_with_a_wrong_password_gets_the_page_again() -> None:
 
 
 async def test_hc37_a_poisoned_host_changes_no_redirect() -> None:
-    async with running("sqlite:///:memory:") as client:
+    async with running("sqlite:///:memory:", home="/") as client:
         await make_user(client.sigra)
         form = {"email": "ada@example.com", "password": PASSWORD}
         headers = {"host": "evil.example", "x-forwarded-host": "evil.example"}

@@ -1,9 +1,11 @@
 """A password changed or set: what ends with it, what stays, and that nothing is half done."""
 
 import asyncio
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from http.cookiejar import CookieJar
 from typing import Any
 
 import pytest
@@ -98,7 +100,7 @@ class Refusing:
             raise Refused
 
 
-@pytest.mark.parametrize("at", ["change_password", "credentials.revoked", "password.changed"])
+@pytest.mark.parametrize("at", ["change_password", "credentials.revoked", "password.changed", "session.renewed"])
 async def test_hc33_the_change_and_what_ends_with_it_are_one_transaction(at: str, database: str) -> None:
     async with running(database, ["defaults", Refusing(at)]) as client, browser(client) as other:
         user = await make_user(client.sigra)
@@ -150,13 +152,13 @@ async def test_a_change_is_one_attempt_and_is_recorded() -> None:
         await change(client)
 
     assert len(recorder.attempts) == 1
-    assert recorder.names == ["credentials.revoked", "password.changed", "sign_in.succeeded"]
+    assert recorder.names == ["credentials.revoked", "password.changed", "session.renewed"]
     event = recorder.recorded[1]
     assert (event.user_id, event.actor_id, event.metadata) == (user.id, user.id, {"api_keys": False})
     assert NEW not in repr(recorder.recorded)
 
 
-async def test_a_change_needs_no_fresh_sign_in_and_is_one() -> None:
+async def test_a_change_needs_no_fresh_sign_in_and_is_none() -> None:
     clock = FrozenClock()
     async with running("sqlite:///:memory:", clock=clock) as client:
         user = await make_user(client.sigra)
@@ -164,9 +166,9 @@ async def test_a_change_needs_no_fresh_sign_in_and_is_one() -> None:
         clock.tick(timedelta(minutes=50))
         stale = await client.post("/auth/api-keys", json={"name": "ci", "scopes": []})
         changed = await change(client)
-        fresh = await client.post("/auth/api-keys", json={"name": "ci", "scopes": []})
+        still = await client.post("/auth/api-keys", json={"name": "ci", "scopes": []})
 
-    assert [answer.status_code for answer in (stale, changed, fresh)] == [403, 204, 201]
+    assert [answer.status_code for answer in (stale, changed, still)] == [403, 204, 403]
 
 
 async def test_nobody_and_a_key_change_nothing() -> None:
@@ -180,46 +182,94 @@ async def test_nobody_and_a_key_change_nothing() -> None:
     assert (program.status_code, program.json()["code"]) == (403, "session_required")
 
 
-async def test_a_second_factor_is_asked_for_again() -> None:
+async def test_a_second_factor_is_not_asked_for_again_and_stays_proven() -> None:
     async with running("sqlite:///:memory:", ["defaults", Factor()]) as client, browser(client) as other:
         user = await make_user(client.sigra)
         for one in (client, other):
             await one.sign_in(user)
             await one.post("/auth/login/factor", json={"code": "right"})
+        before = (await client.get("/auth/session")).json()
         changed = await change(client)
-        proven = await client.post("/auth/login/factor", json={"code": "right"})
+        after = (await client.get("/auth/session")).json()
 
-        assert (changed.status_code, changed.json()["status"]) == (202, "challenge")
-        assert proven.status_code == 200
+        assert changed.status_code == 204
+        assert after["identity"] == before["identity"]
+        assert after["identity"]["assurance"] == "aal2"
         assert not await is_known(other)
         assert len((await client.get("/auth/sessions")).json()["sessions"]) == 1
 
 
-async def test_hc32_a_slow_change_does_not_survive_a_sign_out_everywhere(database: str) -> None:
-    ended = asyncio.Event()
+async def test_a_remembered_session_is_remembered_as_long_as_before(database: str) -> None:
+    clock = FrozenClock()
+    async with running(database, clock=clock) as client:
+        await client.sign_in(await make_user(client.sigra), remember=True)
+        before = (await client.get("/auth/session")).json()["session"]
+        clock.tick(timedelta(days=3))
+        changed = await change(client)
+        after = (await client.get("/auth/session")).json()["session"]
+        clock.tick(timedelta(days=13))
 
+        assert changed.headers["set-cookie"].endswith(f"Max-Age={27 * 24 * 3600}")
+        assert after["id"] != before["id"]
+        assert after["expires_at"] == before["expires_at"]
+        assert await is_known(client)
+
+
+async def test_hc32_a_change_does_not_bring_back_a_session_that_was_signed_out(database: str) -> None:
     @dataclass
     class Slow:
-        """Lets somebody else be faster."""
+        """Signs the session out while its request is under way."""
 
+        name: str = "slow"
+        api: int = 1
+
+        @hookimpl
+        async def check_password(self) -> None:
+            async with Client(self.app, self.auth, cookies=self.jar) as elsewhere:
+                assert (await elsewhere.sign_out()).status_code == 204
+
+    slow = Slow()
+    async with running(database, ["defaults", slow]) as client:
+        user = await make_user(client.sigra)
+        await client.sign_in(user)
+        jar = CookieJar()
+        for cookie in client.cookies.jar:
+            jar.set_cookie(cookie)
+        slow.app, slow.auth, slow.jar = client.app, client.sigra, jar
+        answer = await change(client)
+
+        assert answer.status_code == 401
+        assert not await is_known(client)
+        assert (await client.sign_in(user, NEW)).status_code == 401
+        assert (await client.sign_in(user)).status_code == 200
+
+
+@pytest.mark.parametrize("spared", [False, True])
+async def test_hc32_a_slow_change_does_not_survive_a_sign_out_everywhere(spared: bool, database: str) -> None:
+    @dataclass
+    class Slow:
+        """Lets somebody else be faster, who ends every proof, and perhaps not the session that asks."""
+
+        keep: uuid.UUID | None = None
         name: str = "slow"
         api: int = 1
 
         @hookimpl
         async def check_password(self, auth: Auth, user: User | None) -> None:
             assert user is not None
-            await auth.db.transaction(lambda tx: auth.revoke(tx, user, "sign_out"))
-            ended.set()
+            await auth.db.transaction(lambda tx: auth.revoke(tx, user, "sign_out", self.keep))
 
-    async with running(database, ["defaults", Slow()]) as client:
+    slow = Slow()
+    async with running(database, ["defaults", slow]) as client:
         user = await make_user(client.sigra)
-        await client.sign_in(user)
+        signed_in = await client.sign_in(user)
+        slow.keep = uuid.UUID(signed_in.json()["session"]["id"]) if spared else None
         answer = await change(client)
 
-        assert ended.is_set()
         assert answer.status_code == 401
-        assert not await is_known(client)
-        assert (await client.sign_in(user, NEW)).status_code == 401
+        assert await is_known(client) is spared
+        assert (await browser(client).sign_in(user, NEW)).status_code == 401
+        assert (await browser(client).sign_in(user)).status_code == 200
 
 
 async def test_a_form_goes_home_with_the_new_cookie() -> None:
@@ -270,7 +320,7 @@ async def test_an_account_without_a_password_gets_one(database: str) -> None:
         answer = await set_first(client)
 
         assert (answer.status_code, answer.content) == (204, b"")
-        assert recorder.names[-1] == "password.set"
+        assert recorder.names[-2:] == ["password.set", "session.renewed"]
         assert await is_known(client)
         assert await is_known(other)
         assert (await other.sign_in(user, NEW)).status_code == 200

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from sqlalchemy import URL
@@ -40,6 +40,10 @@ class Demo:
     api = 1
 
     @hookimpl
+    def register_templates(self) -> Sequence[Path]:
+        return [Path(__file__).parent / "templates"]
+
+    @hookimpl
     async def scopes_for_identity(self) -> Collection[str]:
         return (SCOPE,)
 
@@ -47,7 +51,7 @@ class Demo:
 def build(base_url: str, secret_key: str, database: Path) -> Sigra:
     """The demo's `Sigra`."""
     url = URL.create("sqlite", database=str(database)).render_as_string()
-    settings = Settings(secret_keys=[secret_key], base_url=base_url, database_url=url, development=True)
+    settings = Settings(secret_keys=[secret_key], base_url=base_url, database_url=url, development=True, home="/")
     return Sigra(settings, ["defaults", Demo()])
 
 

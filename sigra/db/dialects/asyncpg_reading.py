@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -14,13 +13,8 @@ from sigra.db.dialects.reading import PlainReading, Query, Row, Statement
 from sigra.db.types import UTCDateTime
 from sigra.errors import Unavailable
 
-
-def moment(value: datetime | None) -> datetime | None:
-    """The driver's times are in UTC as they come."""
-    return value if value is None or value.tzinfo is UTC else value.astimezone(UTC)
-
-
-SHORTCUTS: Mapping[type, Callable[[Any], Any]] = MappingProxyType({UTCDateTime: moment})
+SHORTCUTS: Mapping[type, None] = MappingProxyType({UTCDateTime: None})
+"""The driver's times are in UTC as they come (asyncpg's documentation, "Type Conversion": timestamptz)."""
 
 
 class AsyncpgReading:

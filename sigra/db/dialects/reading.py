@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,11 +22,13 @@ class Query:
         select: Everything but that condition.
         key: The column of the digest, which is among those selected.
         index: Where in a row it stands.
+        made: What a row is made into for whoever asked.
     """
 
     select: Select[Any]
     key: Column[bytes]
     index: int
+    made: Callable[[Row], Any]
 
 
 class Reading(Protocol):
@@ -130,18 +132,20 @@ class Statement:
         return [fill() for fill in self._given]
 
     def decoder(
-        self, kinds: Sequence[Any], shortcuts: Mapping[type, Callable[[Any], Any]]
-    ) -> Callable[[Iterable[Iterable[Any]]], Sequence[Row]]:
+        self, kinds: Sequence[Any], shortcuts: Mapping[type, Callable[[Any], Any] | None]
+    ) -> Callable[[Sequence[Row]], Sequence[Row]]:
         """Turns the driver's rows into what SQLAlchemy would return.
 
         Args:
             kinds: The driver's name for each column's type, as in `cursor.description` (PEP 249).
-            shortcuts: What does the same for a type of ours, quicker.
+            shortcuts: What does the same for a type of ours, quicker; None where nothing is to do.
         """
         found = [self._process(one, kind, shortcuts) for one, kind in zip(self._types, kinds, strict=True)]
         steps = [(index, process) for index, process in enumerate(found) if process is not None]
 
-        def decode(rows: Iterable[Iterable[Any]]) -> Sequence[Row]:
+        def decode(rows: Sequence[Row]) -> Sequence[Row]:
+            if not steps:
+                return rows
             decoded = [list(row) for row in rows]
             for row in decoded:
                 for index, process in steps:
@@ -150,8 +154,10 @@ class Statement:
 
         return decode
 
-    def _process(self, one: TypeEngine[Any], kind: Any, shortcuts: Mapping[type, Callable[[Any], Any]]) -> Any:
-        return shortcuts.get(type(one)) or one.dialect_impl(self._dialect).result_processor(self._dialect, kind)
+    def _process(self, one: TypeEngine[Any], kind: Any, shortcuts: Mapping[type, Callable[[Any], Any] | None]) -> Any:
+        if type(one) in shortcuts:
+            return shortcuts[type(one)]
+        return one.dialect_impl(self._dialect).result_processor(self._dialect, kind)
 
 
 def padded(digests: Sequence[bytes]) -> Sequence[bytes]:

@@ -26,7 +26,7 @@ def moment(text: str | None) -> datetime | None:
 
 def identifier(text: str | None) -> uuid.UUID | None:
     """What `Id` wrote."""
-    return None if text is None else uuid.UUID(text)
+    return None if text is None else uuid.UUID(int=int(text, 16))
 
 
 SHORTCUTS: Mapping[type, Callable[[Any], Any]] = MappingProxyType({UTCDateTime: moment, Id: identifier})
@@ -78,10 +78,10 @@ class SQLiteReading:
             return None
         # This driver does not tell the types of columns.
         decode = statement.decoder([None] * len(query.select.selected_columns), SHORTCUTS)
-        execute = self._opened().execute
+        cursor = self._opened().cursor()
 
         def ask(digests: Sequence[bytes]) -> Sequence[Row]:
-            return decode(execute(statement.text, [*statement.given(), *digests]).fetchall())
+            return decode(cursor.execute(statement.text, [*statement.given(), *digests]).fetchall())
 
         return ask
 

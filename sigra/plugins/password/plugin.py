@@ -15,16 +15,17 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Column, MetaData, Select, String, Table, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from sigra import hookspecs
+from sigra.answers import DONE, SIGN_IN, Problem
 from sigra.db import UTCDateTime, user_ref
 from sigra.errors import Conflict, InvalidCredentials, WeakPassword
 from sigra.events import Action, Event
-from sigra.guards import current_user, requires
+from sigra.guards import confirmation, current_user, requires
 from sigra.hookspecs import hookimpl
 from sigra.http.routing import Route
-from sigra.models import Login, User
+from sigra.models import Login, Part, User
 from sigra.plugins.password.breaches import Breaches
 from sigra.plugins.password.policy import Policy
 from sigra.protocols import Auth
@@ -107,9 +108,23 @@ class Password:
         closed = options.breach_failure == "closed"
         self._breaches = None if options.breach_url is None else Breaches(options.breach_url, closed)
         return [
-            Route("/login", partial(self.sign_in, auth), methods=["POST"]),
-            Route("/password/change", partial(self.change, auth), methods=["POST"]),
-            Route("/password/set", partial(self.set_first, auth), methods=["POST"]),
+            Route("/login", partial(self.sign_in, auth), methods=["POST"], body=Credentials, answers=SIGN_IN),
+            Route(
+                "/password/change",
+                partial(self.change, auth),
+                methods=["POST"],
+                secured=True,
+                body=Change,
+                answers=DONE,
+            ),
+            Route(
+                "/password/set",
+                partial(self.set_first, auth),
+                methods=["POST"],
+                secured=True,
+                body=NewPassword,
+                answers={**DONE, 409: Problem},
+            ),
         ]
 
     @hookimpl
@@ -120,23 +135,41 @@ class Password:
         users.add_command(self._set_command(auth))
 
     async def sign_in(self, auth: Auth, request: Request) -> Response:
-        """POST /login."""
+        """POST /login: sign in by address and password; 202 when the account asks for more."""
         body = await auth.read(request, Credentials)
         async with auth.attempt(request, method="password", email=body.email):
-            user = await self._verified(auth, body)
+            user = await self.prove(auth, await auth.users.by_email(body.email), body.password)
             login = Login(user, ("pwd",), methods=("password",), remember=body.remember, next=body.next)
             return await auth.sign_in(request, login)
 
-    async def _verified(self, auth: Auth, body: Credentials) -> User:
-        user = await auth.users.by_email(body.email)
+    @hookimpl
+    async def parts_for_page(self, auth: Auth, request: Request, page: str) -> Sequence[Part] | None:
+        user: User | None = request.scope["sigra.user"]
+        if page == "login" and user is None:
+            return [Part("main", 100, "password/login.html")]
+        if page != "account" or user is None:
+            return None
+        context = {"has_one": await self.has_one(auth, user), "confirm": confirmation(request, "password")}
+        return [Part("main", 200, "password/account.html", context)]
+
+    async def prove(self, auth: Auth, user: User | None, password: str) -> User:
+        """The user whose password that is, inside of an attempt and outside of transactions.
+
+        Raises:
+            InvalidCredentials: It is not, or the account is absent, not active or without a password.
+        """
         # The same statement and the same hash whether or not there is an account that may sign in.
         stored = await self._stored(auth, user.id if user else uuid.uuid4())
         usable = stored if user is not None and user.status == "active" else None
-        if not await auth.hasher.verify(usable, body.password) or user is None or usable is None:
+        if not await auth.hasher.verify(usable, password) or user is None or usable is None:
             raise InvalidCredentials
         if auth.hasher.outdated(usable):
-            await self._rehash(auth, user, usable, body.password)
+            await self._rehash(auth, user, usable, password)
         return user
+
+    async def has_one(self, auth: Auth, user: User) -> bool:
+        """Whether the account has a password."""
+        return await self._stored(auth, user.id) is not None
 
     async def _stored(self, auth: Auth, user_id: uuid.UUID) -> str | None:
         async with auth.db.connect() as tx:
@@ -166,54 +199,39 @@ class Password:
         return await auth.hasher.hash(password)
 
     async def change(self, auth: Auth, request: Request) -> Response:
-        """POST /password/change: the present password is the proof, so that no other freshness is asked for."""
+        """POST /password/change: the present password is the proof, so that no fresher sign-in is asked for."""
         user = await current_user(request)
         body = await auth.read(request, Change)
         async with auth.attempt(request, method="password", email=user.email, user=user):
-            if not await auth.hasher.verify(await self._stored(auth, user.id), body.current_password):
-                raise InvalidCredentials
-            hash = await self.checked_hash(auth, body.new_password, user, "new_password")
-            changed = await auth.db.transaction(partial(self._change, auth, request, body, hash))
-            # Through the seam, which replaces the session that asks: what the account still owes is owed here too.
-            response = await auth.sign_in(request, Login(changed, ("pwd",), methods=("password",)))
-        return _without_content(response) if response.status_code == 200 else response
+            await self.prove(auth, user, body.current_password)
+        hash = await self.checked_hash(auth, body.new_password, user, "new_password")
+        return await auth.renew(request, partial(self._change, auth, request, body, hash))
 
-    async def _change(self, auth: Auth, request: Request, body: Change, hash: str, tx: AsyncConnection) -> User:
-        user = await self._locked(auth, request, tx)
+    async def _change(
+        self, auth: Auth, request: Request, body: Change, hash: str, tx: AsyncConnection, user: User
+    ) -> None:
         await auth.act(tx, ChangePassword(user=user, request=request))
         await self.set(auth, tx, user, hash)
         # `compromised` is no reason at which keys are kept.
         reason = "compromised" if body.revoke_api_keys else "password_changed"
         await auth.revoke(tx, user, reason, request.scope["sigra.identity"].session_id)
         await auth.emit(tx, PasswordChanged(user_id=user.id, metadata={"api_keys": body.revoke_api_keys}))
-        return await auth.users.by_id(user.id, tx) or user
 
     async def set_first(self, auth: Auth, request: Request) -> Response:
-        """POST /password/set: for an account without a password; 409 for one that has one."""
+        """POST /password/set: the first password of an account; 409 when it has one."""
         user = await requires(fresh=True)(request)
         body = await auth.read(request, NewPassword)
-        if await self._stored(auth, user.id) is not None:
+        if await self.has_one(auth, user):
             raise Conflict(HAS_ONE)
         hash = await self.checked_hash(auth, body.new_password, user, "new_password")
-        await auth.db.transaction(partial(self._set_first, auth, request, hash))
-        is_form = "form" in request.headers.get("content-type", "")
-        return RedirectResponse(auth.settings.home, 303) if is_form else Response(status_code=204)
+        return await auth.renew(request, partial(self._set_first, auth, request, hash))
 
-    async def _set_first(self, auth: Auth, request: Request, hash: str, tx: AsyncConnection) -> None:
-        user = await self._locked(auth, request, tx)
+    async def _set_first(self, auth: Auth, request: Request, hash: str, tx: AsyncConnection, user: User) -> None:
         if (await tx.execute(self._hash_of(user.id))).first() is not None:
             raise Conflict(HAS_ONE)
         await auth.act(tx, SetPassword(user=user, request=request))
         await self.set(auth, tx, user, hash)
         await auth.emit(tx, PasswordSet(user_id=user.id))
-
-    async def _locked(self, auth: Auth, request: Request, tx: AsyncConnection) -> User:
-        """Whoever asks, if nothing has ended since what this request was let in by."""
-        seen: User = request.scope["sigra.user"]
-        user = await auth.users.lock(tx, seen.id)
-        if user is None or user.status != "active" or user.security_version != seen.security_version:
-            raise InvalidCredentials
-        return user
 
     async def _rehash(self, auth: Auth, user: User, old: str, password: str) -> None:
         """The same password under today's parameters, unless it was changed meanwhile."""
@@ -279,11 +297,3 @@ def _ask_password(from_stdin: bool) -> str:
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
-
-
-def _without_content(response: Response) -> Response:
-    """The cookies of a sign-in's answer, and no more of it."""
-    bare = Response(status_code=204)
-    for cookie in response.headers.getlist("set-cookie"):
-        bare.headers.append("set-cookie", cookie)
-    return bare

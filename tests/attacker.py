@@ -1,0 +1,217 @@
+"""Points schemathesis at an installation, which it knows by its OpenAPI document alone, and says what it found."""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import schemathesis
+from schemathesis import engine
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import events
+from schemathesis.python import asgi
+from sqlalchemy import delete, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from sigra import Login, Sigra
+from sigra.flows import LOGIN_COOKIE, LOGIN_LIFETIME
+from sigra.plugins.api_keys import APIKeys, NewKey
+from sigra.plugins.password import Password
+from sigra.plugins.sessions import Sessions
+from sigra.testing import EMAIL, PASSWORD, create_tables
+from tests.conformity import strict
+
+KNOWN = uuid.UUID(int=7)
+"""The id of a session and of a key that are there whenever a request is made."""
+
+NEW_PASSWORD = "a quite different sentence to say"
+
+EXAMPLES: Mapping[str, Mapping[str, Any]] = {
+    "post_login": {"email": EMAIL, "password": PASSWORD, "remember": True},
+    "post_reauthenticate": {"password": PASSWORD},
+    "post_password_change": {"current_password": PASSWORD, "new_password": NEW_PASSWORD},
+    "post_password_set": {"new_password": NEW_PASSWORD},
+    "post_api_keys": {"name": "backup", "scopes": ["read"], "expires_at": "2099-01-01T00:00:00Z"},
+    "patch_account": {"name": "Ada"},
+}
+"""Bodies that nobody can guess."""
+
+WITHOUT_PASSWORD = ("/password/set",)
+
+CHECKS: Mapping[str, Any] = {
+    # What is valid by its form may be refused by its meaning: a wrong password, an expiry in the past.
+    "positive_data_acceptance": {"enabled": False},
+}
+
+
+@dataclass
+class Found:
+    """What a run saw.
+
+    Args:
+        failures: Of checks, each in a few lines.
+        reached: The operations that answered 2xx or 3xx.
+        answers: How many.
+    """
+
+    failures: list[str] = field(default_factory=list)
+    reached: set[str] = field(default_factory=set)
+    answers: int = 0
+
+
+class Target:
+    """An installation whose one account is restored before every request.
+
+    Args:
+        auth: Not started: the run starts it in its own event loop, and ends it.
+    """
+
+    def __init__(self, auth: Sigra) -> None:
+        self.auth = auth
+        self._hash: str | None = None
+        self.app = auth.wrap(Starlette(routes=[Route("/restore", self._restore, methods=["POST"])]))
+
+    def attacked(self, way: str, *, examples: int, steps: int = 0, seed: int = 1, below: str = "/") -> Found:
+        """Run all phases, and end the installation.
+
+        Args:
+            way: Who asks: `session`, `api_key` or `nobody`.
+            examples: For each operation.
+            steps: Of a sequence of operations that use each other's answers; 0 for no sequences.
+            below: What the paths of the operations begin with.
+        """
+        schema = schemathesis.openapi.from_dict(prepared(self.auth.openapi), config=_config(examples, steps, seed))
+        schema.app = self.app
+        schema.auth(refresh_interval=None)(_as(self, way))
+        found = Found()
+        try:
+            for event in engine.from_schema(schema.include(path_regex=f"^{below}")).execute():
+                _note(found, event)
+        finally:
+            asgi.shutdown_lifespans()
+        return found
+
+    def restored(self, operation: str) -> dict[str, str]:
+        """Make everything that the examples name, and sign in: a session's secret and a key's."""
+        with asgi.get_client(self.app) as client:
+            response = client.post("http://localhost/restore", params={"operation": operation})
+        response.raise_for_status()
+        return dict(response.json())
+
+    async def _restore(self, request: Request) -> Response:
+        if self._hash is None:
+            await create_tables(self.auth)
+            self._hash = await self.auth.hasher.hash(PASSWORD)
+        hash = None if request.query_params["operation"] in WITHOUT_PASSWORD else self._hash
+        return JSONResponse(await self.auth.db.transaction(partial(self._known, request, hash)))
+
+    async def _known(self, request: Request, hash: str | None, tx: AsyncConnection) -> dict[str, str]:
+        auth = self.auth
+        user = await auth.users.by_email(EMAIL, tx) or await auth.users.create(tx, email=EMAIL, email_verified=True)
+        password, keys, sessions = (auth.plugin(kind) for kind in (Password, APIKeys, Sessions))
+        await tx.execute(delete(password.table).where(password.table.c.user_id == user.id))
+        if hash is not None:
+            await password.set(auth, tx, user, hash)
+        text, row = await keys.make(auth, user, NewKey(name="known", scopes=["read"]), tx)
+        await tx.execute(delete(keys.table).where(keys.table.c.id == KNOWN))
+        await tx.execute(insert(keys.table).values(row | {"id": KNOWN, "digest": uuid.uuid4().bytes * 2}))
+        await tx.execute(delete(sessions.table).where(sessions.table.c.id == KNOWN))
+        login = Login(user, ("pwd",), authenticated_at=auth.clock())
+        known = sessions._row(login, auth.clock(), uuid.uuid4().bytes * 2, "elsewhere", "192.0.2.1")
+        await tx.execute(insert(sessions.table).values(known | {"id": KNOWN}))
+        issued = await sessions.issue_credential(auth, tx, request, login)
+        pending, _ = await auth.seam.pendings.create(tx, login, LOGIN_LIFETIME)
+        return {"session": issued.cookies[0].value, "api_key": text, "login": pending}
+
+
+def _as(target: Target, way: str) -> type:
+    class Credential:
+        """A new one for every request that may have changed what the examples name."""
+
+        last: tuple[str, dict[str, str]] | None = None
+
+        def get(self, case: Any, context: Any) -> dict[str, str]:
+            label = case.operation.label if way == "session" else way
+            if self.last is None or self.last[0] != label or (way == "session" and case.method != "GET"):
+                self.last = label, target.restored(case.operation.path)
+            return self.last[1]
+
+        def set(self, case: Any, data: dict[str, str], context: Any) -> None:
+            if way == "session":
+                case.cookies = {"sigra": data["session"], LOGIN_COOKIE: data["login"]}
+            if way == "api_key":
+                case.headers = {**(case.headers or {}), "Authorization": f"Bearer {data['api_key']}"}
+
+    return Credential
+
+
+def _config(examples: int, steps: int, seed: int) -> SchemathesisConfig:
+    generation = {"max-examples": examples, "deterministic": False, "database": "none", "no-shrink": True}
+    phases = {"stateful": {"enabled": bool(steps), "max-steps": max(2, steps)}}
+    return SchemathesisConfig.from_dict(
+        {"seed": seed, "generation": generation, "phases": phases, "checks": dict(CHECKS), "continue-on-failure": True}
+    )
+
+
+def _note(found: Found, event: Any) -> None:
+    if isinstance(event, events.NonFatalError | events.FatalError):
+        found.failures.append(f"{type(event).__name__}: {getattr(event, 'info', None) or event.exception!r}")
+    if not isinstance(event, events.ScenarioFinished):
+        return
+    recorder = event.recorder
+    for id, interaction in recorder.interactions.items():
+        found.answers += 1
+        response = interaction.response
+        operation = recorder.cases[id].value.operation
+        # Not what answers OPTIONS, which is tried everywhere.
+        asked = interaction.request.method == operation.method.upper()
+        if asked and response is not None and response.status_code < 400:
+            found.reached.add(operation.label)
+    for id, checks in recorder.checks.items():
+        found.failures += [_failure(recorder, id, check) for check in checks if check.failure_info is not None]
+
+
+def _failure(recorder: Any, id: str, check: Any) -> str:
+    return f"{check.name} {recorder.label}: {check.failure_info.failure}\n{check.failure_info.code_sample}"
+
+
+# The document that is attacked
+
+
+def prepared(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The strict document, with examples."""
+    made = strict(document)
+    for item in made["paths"].values():
+        for operation in item.values():
+            _add_examples(operation)
+    return made
+
+
+def _add_examples(operation: dict[str, Any]) -> None:
+    for parameter in operation.get("parameters", ()):
+        if parameter["schema"].get("format") == "uuid":
+            parameter["example"] = str(KNOWN)
+    for media in operation.get("requestBody", {}).get("content", {}).values():
+        if operation["operationId"] in EXAMPLES:
+            media["example"] = dict(EXAMPLES[operation["operationId"]])
+
+
+def operations(document: Mapping[str, Any]) -> set[str]:
+    """`POST /auth/login` for each."""
+    return {f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item}
+
+
+def told(failures: Iterable[str]) -> str:
+    """Each kind once, with how often."""
+    counted: dict[str, list[str]] = defaultdict(list)
+    for failure in failures:
+        counted[failure.partition("\n")[0][:160]].append(failure)
+    return "\n\n".join(f"{len(its)} times: {its[0]}" for its in counted.values())

@@ -1,0 +1,100 @@
+"""The judge of what a run exercises sees what happens, and says what did not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.exercised import declared, missing, unexercised
+from tests.player import ROOT
+
+EVERYTHING = {"hook": {"check_request", "before_attempt"}, "option": {"SIGRA_HOME"}, "route": {"GET /session"}}
+
+ONE_TEST = """
+from sigra.testing import make_user
+from tests.apps import running
+from tests.ledger import Ledger
+
+
+async def test_somebody_signs_in():
+    async with running("sqlite:///:memory:", ["defaults", Ledger()], home="/welcome") as client:
+        user = await make_user(client.sigra)
+        await client.sign_in(user, "a wrong password")
+        await client.post("/auth/login", data={"email": user.email, "password": "correct horse battery staple"})
+        await client.get("/auth/session")
+"""
+
+
+def test_what_some_process_exercised_counts():
+    records = [{"hook": ["check_request"], "option": []}, {"hook": ["before_attempt"], "option": ["SIGRA_HOME"]}]
+
+    assert unexercised(EVERYTHING, records) == ["route GET /session"]
+
+
+def test_without_a_record_nothing_counts():
+    assert len(unexercised(EVERYTHING, [])) == 4
+
+
+def test_an_unexercised_hook_is_told():
+    whole = {kind: sorted(names) for kind, names in declared().items()}
+    whole["hook"].remove("before_attempt")
+
+    assert unexercised(declared(), [whole]) == ["hook before_attempt"]
+
+
+@pytest.fixture(scope="module")
+def left_over(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What a run of one test did not exercise, in two processes."""
+    folder = tmp_path_factory.mktemp("exercised")
+    test = folder / "test_one.py"
+    test.write_text(ONE_TEST)
+    options = ["--confcutdir", ROOT, "-c", ROOT / "pyproject.toml", "--rootdir", ROOT, "-p", "tests.conftest"]
+    command = [sys.executable, "-m", "pytest", "--quiet", "--numprocesses=2", *options, f"--exercised={folder}", test]
+    subprocess.run(command, check=True, cwd=ROOT)
+    assert len(list(folder.glob("*.json"))) == 3  # who shares out, and two who work
+    return missing(folder)
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "hook record_event",
+        "option SIGRA_HOME",
+        "event sign_in.failed",
+        "event sign_in.succeeded",
+        "action sign_in",
+        "code invalid_credentials",
+        "route GET /session",
+    ],
+)
+def test_what_a_run_exercises_is_seen(left_over: list[str], what: str):
+    assert what not in left_over
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "hook before_attempt",
+        "option SIGRA_MOUNT_PATH",
+        "event sign_out.succeeded",
+        "action sign_out",
+        "code unauthenticated",
+        "route POST /api-keys",
+    ],
+)
+def test_what_a_run_leaves_out_is_said(left_over: list[str], what: str):
+    assert what in left_over
+
+
+def test_a_redirect_is_no_answer_of_a_route(left_over: list[str]):
+    assert "route POST /login" in left_over
+
+
+def test_records_are_plain(tmp_path: Path):
+    (tmp_path / "one.json").write_text(json.dumps({kind: sorted(names) for kind, names in declared().items()}))
+
+    assert missing(tmp_path) == []

@@ -1,0 +1,19 @@
+"""Write what the pages of docs/ have from the code: settings, hooks, errors, events, routes.
+
+Run it after a change of one of these: `.venv/bin/python -m tools.document`.
+"""
+
+from __future__ import annotations
+
+from tools import document_errors, document_events, document_hooks, document_http, document_settings
+
+REFERENCES = (document_settings, document_hooks, document_errors, document_events, document_http)
+
+
+def main() -> None:
+    for reference in REFERENCES:
+        reference.PAGE.write_text(reference.rendered(reference.PAGE.read_text("utf-8")), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
