@@ -33,4 +33,3 @@ nitpicky = True
 nitpick_ignore_regex = [(r"py:.*", r".*")]
 
 llms_txt_title = "Sigra"
-llms_txt_full_file = False

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
@@ -41,7 +40,7 @@ from sigra.http.client import TrustedProxies
 from sigra.http.cookies import only_value
 from sigra.http.cross_origin import parse_origin
 from sigra.http.forms import Forms
-from sigra.http.openapi import Face, document
+from sigra.http.openapi import JSON, Face, document
 from sigra.http.rendering import Renderer, Source, names_in
 from sigra.http.routing import KEY, Route, RouteTable, overlap
 from sigra.middleware import (
@@ -129,6 +128,7 @@ class Sigra:
         self.routes = self._routes()
         self._table = RouteTable([*self._own, *(route for its in self.routes.values() for route in its)])
         self.openapi = document({ITSELF: self._own, **self.routes}, self._face())
+        self._document = JSONResponse(self.openapi).body
         self._renderer = Renderer(self._templates())
         self.settings = self._with_home()
         [self._origin] = _origins("SIGRA_BASE_URL", [self.settings.base_url])
@@ -151,7 +151,8 @@ class Sigra:
         app = self.serve(app)
         for wrapper in reversed(self._wrappers):
             app = wrapper(app)
-        return LifespanMiddleware(self.identify(self.protect(app)), self.start, self.aclose)
+        framed = self.identify(self.protect(app))
+        return LifespanMiddleware(framed, self.start, self.aclose, gc_freeze=self.settings.gc_freeze)
 
     def identify(self, app: ASGIApp) -> ASGIApp:
         """The piece that resolves who asks."""
@@ -323,7 +324,6 @@ class Sigra:
         asked = self.calls.asked
         return Face(
             server=f"{self.settings.base_url}{self.settings.mount_path}",
-            version=version("sigra"),
             cookies=[self.settings.cookie_name(name) for name in self.cookies],
             bearer=bool(asked(hookspecs.identity_from_authorization)),
             pages=bool(asked(hookspecs.render_page) or asked(hookspecs.render_error)),
@@ -332,7 +332,7 @@ class Sigra:
 
     async def _show_openapi(self, request: Request) -> Response:
         """GET /openapi.json: this document."""
-        return JSONResponse(self.openapi)
+        return Response(self._document, media_type=JSON)
 
     def _carriers(self) -> dict[str, str]:
         issuing = self.calls.asked(hookspecs.issue_credential)

@@ -45,7 +45,10 @@ def register_tables(auth: Auth, metadata: MetaData) -> Sequence[Table]:
 
 @hookspec
 def register_routes(auth: Auth) -> Sequence[BaseRoute]:
-    """Collect: return routes, their paths relative to the mount path."""
+    """Collect: return routes, their paths relative to the mount path.
+
+    A form that a route answers by 204, or by 200 with JSON, goes on to its `next` (303), unless it is `cross_origin`.
+    """
 
 
 @hookspec

@@ -131,6 +131,8 @@ class Settings(BaseModel):
         trace_hooks: Log which plugin was asked what.
         websocket_recheck: How old the identity of an open socket may be when a message arrives.
         starlette_user: Say who asks in Starlette's shape too, as `scope["user"]` and `scope["auth"]`.
+        gc_freeze: While the server runs, leave out what start-up made when garbage is collected in full (`gc.freeze`):
+            else each such collection stops every request for as long as it takes to look at all of it.
 
     Raises:
         ConfigurationError: Names every option that is wrong, and the cure.
@@ -153,6 +155,7 @@ class Settings(BaseModel):
     trace_hooks: bool = False
     websocket_recheck: timedelta = Field(default=timedelta(seconds=30), ge=timedelta(0))
     starlette_user: bool = False
+    gc_freeze: bool = True
     password: PasswordSettings = PasswordSettings()
     reauthentication: ReauthenticationSettings = ReauthenticationSettings()
 

@@ -28,6 +28,9 @@ from sigra.testing import cheap_settings
 from tools import document_errors, document_events, document_hooks
 from tools.document_settings import is_section
 
+READ_EARLIER = {"SIGRA_APP"}
+"""Options that are read where there are no settings yet, out of sight; the tests of the command line have them."""
+
 Seen = Mapping[str, AbstractSet[str]]
 
 
@@ -36,7 +39,8 @@ def declared() -> dict[str, set[str]]:
     auth = Sigra(cheap_settings(), ["defaults"])
     return {
         "hook": {hook.name for hook in document_hooks.hooks_of(inspect.getsource(hookspecs))},
-        "option": {option_name(*path, name) for model, path in models().items() for name in fields(model)},
+        "option": {option_name(*path, name) for model, path in models().items() for name in fields(model)}
+        - READ_EARLIER,
         "event": {one.name for one in document_events.brought(Event)},
         "action": {one.name for one in document_events.brought(Action)},
         "code": set(document_errors.answered()),
@@ -165,10 +169,10 @@ def default(model: Any, name: str) -> Any:
 
 
 def asked_by_sigra(frame: Any) -> bool:
-    """Whether who reads is the program, which does something with it; carrying options over is not reading them."""
+    """Whether who reads is the program or a page of it; carrying options over is not reading them."""
     module = frame.f_globals.get("__name__", "")
     carries = frame.f_code.co_name in ("_without_inactive", "<dictcomp>") and module == "sigra.settings"
-    return module.startswith("sigra.") and not module.startswith("sigra.testing") and not carries
+    return module.startswith(("sigra.", "jinja2.")) and not module.startswith("sigra.testing") and not carries
 
 
 def places(route: Any) -> Iterator[str]:

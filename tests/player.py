@@ -23,7 +23,8 @@ from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[1]
 PASSWORD = "correct horse battery staple"
-PATIENCE = 60
+PATIENCE = 300
+"""Seconds; a busy machine is no failure."""
 
 SHELL = """\
 set -euo pipefail
@@ -93,24 +94,27 @@ def played(page: str, folder: Path, *, variant: int = 0) -> Iterator[Played]:
         variant: Which one to take of a file that the page shows in several forms.
     """
     # Made here, so that a request waits in its queue until the server is there to answer.
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        shell = subprocess.Popen(
-            ["bash", "-c", SHELL + script(page, variant)],
-            cwd=folder,
-            env=surroundings(folder, listening.fileno()),
-            text=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            pass_fds=[listening.fileno()],
-        )
+    with socket.create_server(("127.0.0.1", 0)) as listening, started(page, folder, variant, listening) as shell:
         try:
             output, _ = shell.communicate(timeout=PATIENCE)
             assert shell.returncode == 0, output
             yield Played(folder, output, listening.getsockname()[1])
         finally:
             end_all_of(shell.pid)
+
+
+def started(page: str, folder: Path, variant: int, listening: socket.socket) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        ["bash", "-c", SHELL + script(page, variant)],
+        cwd=folder,
+        env=surroundings(folder, listening.fileno()),
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        pass_fds=[listening.fileno()],
+    )
 
 
 def script(page: str, variant: int) -> str:

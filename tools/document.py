@@ -1,13 +1,20 @@
-"""Write what the pages of docs/ have from the code: settings, hooks, errors, events, routes.
+"""Write what the pages of docs/ have from the code: settings, commands, hooks, errors, events, routes.
 
 Run it after a change of one of these: `.venv/bin/python -m tools.document`.
 """
 
 from __future__ import annotations
 
-from tools import document_errors, document_events, document_hooks, document_http, document_settings
+from tools import document_commands, document_errors, document_events, document_hooks, document_http, document_settings
 
-REFERENCES = (document_settings, document_hooks, document_errors, document_events, document_http)
+REFERENCES = (
+    document_settings,
+    document_commands,
+    document_hooks,
+    document_errors,
+    document_events,
+    document_http,
+)
 
 
 def main() -> None:

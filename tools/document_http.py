@@ -54,8 +54,14 @@ def answer(response: Object) -> str:
     if "$ref" in response:
         return "a problem"
     content = response.get("content", {})
-    parts = [f"`{type_of(media['schema'])}`" if kind == JSON else f"`{kind}`" for kind, media in content.items()]
-    return " or ".join(parts) or ("to a form" if "Location" in response.get("headers", {}) else "without content")
+    parts = [shape(media["schema"]) if kind == JSON else f"`{kind}`" for kind, media in content.items()]
+    return " or ".join(parts) or ("to a browser" if "Location" in response.get("headers", {}) else "without content")
+
+
+def shape(schema: Object) -> str:
+    """A type in code's letters, one with a name as a link to its text."""
+    name = type_of(schema)
+    return f"[`{name}`](#{name.lower()})" if "$ref" in schema else f"`{name}`"
 
 
 def who(operation: Object) -> str:

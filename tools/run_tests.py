@@ -24,7 +24,15 @@ from tests import exercised, servers  # noqa: E402  # a script finds its own fol
 # The files of tests are shared out among as many processes as there are cores; all of them use the same servers.
 AT_ONCE = ("--numprocesses=auto", "--dist=loadfile")
 VERSIONS = ("3.11", "3.12", "3.13")
-WHOLE_PROCESSES = ("tests/cli", "tests/distributions", "tests/journeys", "tests/test_kills.py", "tests/test_mutants.py")
+WHOLE_PROCESSES = (
+    "tests/cli",
+    "tests/distributions",
+    "tests/docs",
+    "tests/journeys",
+    "tests/meta",
+    "tests/test_kills.py",
+    "tests/test_mutants.py",
+)
 """What drives programs, browsers and builds: the same on every Python, and half of the time."""
 QUICK = ("--databases=sqlite", *(f"--ignore={path}" for path in WHOLE_PROCESSES))
 DATABASES = ("sqlite", "postgresql", "mariadb")
@@ -51,8 +59,12 @@ def whole_suite(here: str, databases: str, urls: Mapping[str, str]) -> list[tupl
     with TemporaryDirectory() as folder:
         options = [f"--databases={databases}", f"--exercised={folder}"]
         whole = passed(sys.executable, here, f"whole suite on {databases}", options, urls)
-        left_over = exercised.missing(Path(folder)) if whole[1] else []
-    return [whole, *((f"FAILED: no test exercises {what}", False) for what in left_over)]
+        return [whole, *(left_over(Path(folder)) if whole[1] else ())]
+
+
+def left_over(folder: Path) -> list[tuple[str, bool]]:
+    """A failure for each thing that the run which wrote into the folder did not exercise."""
+    return [(f"FAILED: no test exercises {what}", False) for what in exercised.missing(folder)]
 
 
 def start_making(version: str) -> subprocess.Popen[str]:

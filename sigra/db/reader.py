@@ -105,6 +105,8 @@ class _Line:
                 for query, asked in waiting.items():
                     for start in range(0, len(asked), BATCH):
                         await self._answer(query, asked[start : start + BATCH])
+                # Those answered go on first, and what arrives meanwhile goes along with the next statement.
+                await asyncio.sleep(0)
                 if self._reading.in_loop:
                     break
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -22,10 +23,18 @@ class LifespanMiddleware:
     Args:
         start: Called before the application's own start-up.
         stop: Called after its shutdown.
+        gc_freeze: Keep what is there after start-up out of full garbage collections until the shutdown.
     """
 
-    def __init__(self, app: ASGIApp, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:
-        self.app, self.start, self.stop = app, start, stop
+    def __init__(
+        self,
+        app: ASGIApp,
+        start: Callable[[], Awaitable[None]],
+        stop: Callable[[], Awaitable[None]],
+        *,
+        gc_freeze: bool = False,
+    ) -> None:
+        self.app, self.start, self.stop, self.gc_freeze = app, start, stop, gc_freeze
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
@@ -66,7 +75,11 @@ class _Span:
         if FAILED in self.seen:
             return  # told already; what the application makes of it is nothing new
         self.seen.add(message["type"])
+        if message["type"] == STARTED and self._middleware.gc_freeze:
+            gc.freeze()
         if message["type"].startswith(ENDING):
+            if self._middleware.gc_freeze:
+                gc.unfreeze()
             await self._middleware.stop()
         await self._send(message)
 

@@ -71,7 +71,7 @@ def test_a_sound_installation_is_status_0(sound: Run):
         ({"SIGRA_BASE_URL": "https://localhost", "SIGRA_DEVELOPMENT": "true"}, "SIGRA_DEVELOPMENT"),
         ({"SIGRA_TRUSTED_ORIGINS": "http://app.example.com"}, "SIGRA_TRUSTED_ORIGINS"),
         ({"SIGRA_PLUGINS": "defaults,-pages", "SIGRA_TRACE_HOOKS": "true"}, "SIGRA_TRACE_HOOKS"),
-        ({"SIGRA_PLUGINS": "sessions,password,api_keys"}, "pages"),
+        ({"SIGRA_PLUGINS": "sessions,password,api_keys,reauthentication,account"}, "pages"),
         ({"SIGRA_DATABASE_URL": "sqlite:///absent.db"}, "database"),
         ({"SIGRA_DATABASE_URL": "sqlite://"}, "SIGRA_DATABASE_URL"),
         ({"SIGRA_DATABASE_URL": "postgresql://ada:tiger@127.0.0.1:1/x"}, "database"),

@@ -123,7 +123,7 @@ async def test_hc45_a_locked_file_is_waited_for_without_stopping_the_loop(db, ba
     other.execute("PRAGMA locking_mode=EXCLUSIVE")
     other.execute("BEGIN EXCLUSIVE")
     other.execute("UPDATE badges SET level = 'new'")
-    looking = asyncio.create_task(lookup.find(db, [row["digest"]]))
+    looking = asyncio.ensure_future(lookup.find(db, [row["digest"]]))
     done, _ = await asyncio.wait({looking}, timeout=0.2)
     assert not done
     other.execute("COMMIT")
@@ -188,7 +188,7 @@ async def test_without_prepared_statements_the_pooler_is_spared(database, db, ba
 async def test_closing_answers_those_who_wait(db, badges):
     row = await badge(db, badges)
     lookup = Lookup(badges, badges.c.digest)
-    looking = asyncio.create_task(lookup.find(db, [row["digest"]]))
+    looking = asyncio.ensure_future(lookup.find(db, [row["digest"]]))
     await asyncio.sleep(0)
 
     await db.aclose()

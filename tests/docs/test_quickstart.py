@@ -16,7 +16,7 @@ PAGE = {"accept": "text/html"}
 @pytest.mark.parametrize("variant", [FASTAPI, STARLETTE], ids=["fastapi", "starlette"])
 def test_the_quickstart_ends_at_a_page_that_greets(variant: int, tmp_path: Path):
     page = played("docs/quickstart.md", tmp_path, variant=variant)
-    with page as it, httpx2.Client(base_url=f"http://localhost:{it.port}", headers=PAGE, timeout=30) as browser:
+    with page as it, httpx2.Client(base_url=f"http://localhost:{it.port}", headers=PAGE, timeout=60) as browser:
         stranger = browser.get("/")
         form = browser.get(stranger.headers["location"])
         proof = {"email": "ada@example.com", "password": PASSWORD}

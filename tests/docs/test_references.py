@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import re
 from types import ModuleType
 
 import pytest
 
+import sigra.db
+import sigra.testing
 from sigra import hookspecs
 from tests.player import ROOT
 from tools import document_errors, document_hooks, document_settings
@@ -45,3 +48,10 @@ def test_the_diagram_has_every_hook():
 
     for hook in document_hooks.hooks_of(inspect.getsource(hookspecs)):
         assert f">{hook.name}<" in diagram
+
+
+@pytest.mark.parametrize("module", [sigra, sigra.db, sigra.testing], ids=lambda one: one.__name__)
+def test_every_public_name_is_on_some_page(module: ModuleType):
+    pages = "\n".join(path.read_text("utf-8") for path in (ROOT / "docs").rglob("*.md"))
+
+    assert [name for name in module.__all__ if not re.search(rf"\b{name}\b", pages)] == []

@@ -1,11 +1,14 @@
 """The OpenAPI document: made of the routes and models that the code uses, so that neither can go its own way."""
 
+import json
+from importlib.metadata import version
 from typing import Annotated, Any
 
 import pytest
 from openapi_spec_validator import validate
 from pydantic import AwareDatetime, BaseModel, Field
 from starlette import routing
+from starlette.endpoints import HTTPEndpoint
 from starlette.responses import JSONResponse, Response
 from starlette.routing import WebSocketRoute
 from typing_extensions import TypedDict
@@ -265,6 +268,57 @@ def test_a_route_that_says_nothing_is_listed_without_promises(route):
     assert told["responses"] == {"default": {"description": "Not described by the plugin."}}
     assert told["requestBody"]["content"][JSON] == {"schema": {"type": "object"}}
     assert {} in told["security"]
+
+
+def test_what_the_format_does_not_know_is_left_out():
+    assert document(Route("/badge", bare, methods=["PURGE", "PUT", "HEAD"]))["paths"]["/badge"].keys() == {"put"}
+
+
+def test_a_class_may_take_any_method():
+    class Endpoint(HTTPEndpoint):
+        """GET /badge: open a door."""
+
+    assert len(document(routing.Route("/badge", Endpoint))["paths"]["/badge"]) == 5
+
+
+def test_of_two_routes_for_one_address_the_first_is_told():
+    told = operation(DESCRIBED, Route("/badge", bare, methods=["POST"]))
+
+    assert told["operationId"] == "post_badge"
+    assert told["summary"] == "Open a door."
+
+
+def test_a_status_without_a_name_is_told_by_its_number():
+    class Odd(Refused):
+        code, status = "badge_odd", 499
+
+    class Oddly(Badge):
+        errors = (Odd,)
+
+    made = Sigra(cheap_settings(), [Oddly(DESCRIBED)]).openapi
+
+    assert made["components"]["responses"]["Problem499"]["description"] == "Status 499: badge_odd."
+
+
+def test_a_problem_that_no_error_stands_behind_is_described():
+    responses = document(Route("/badge", swipe, answers={200: Door, 418: Problem}))["components"]["responses"]
+
+    assert responses["Problem418"]["description"] == "I'm a Teapot"
+
+
+def test_a_problem_of_a_plugin_leaves_ours_alone():
+    class Mine(TypedDict):
+        mine: bool
+
+    Mine.__name__ = Mine.__qualname__ = "Problem"
+    made = document(Route("/badge", swipe, answers={200: Mine}))
+    schema = made["components"]["responses"]["Problem401"]["content"]["application/problem+json"]["schema"]
+
+    assert "detail" in made["components"]["schemas"][schema["$ref"].rpartition("/")[2]]["properties"]
+
+
+def test_which_release_answers_is_not_told():
+    assert version("sigra") not in json.dumps(document()["info"])
 
 
 def test_a_websocket_is_no_operation():

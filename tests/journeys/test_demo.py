@@ -102,7 +102,7 @@ def test_hc38_the_back_button_shows_nothing_after_sign_out(demo: Demo, open_page
         page.go_back()
         seen.append((page.url.removeprefix(demo.url), "demo@example.com" in page.content()))
 
-    assert seen == [("/auth/login", False), ("/auth/session", False), ("/", False)]
+    assert seen == [("/auth/login", False), ("/auth/login?next=%2Fauth%2Fsession", False), ("/", False)]
 
 
 @pytest.mark.parametrize("target", ["https://example.com/", "//example.com/", "/\\example.com", "https:example.com"])

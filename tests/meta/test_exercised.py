@@ -11,6 +11,7 @@ import pytest
 
 from tests.exercised import declared, missing, unexercised
 from tests.player import ROOT
+from tools import run_tests
 
 EVERYTHING = {"hook": {"check_request", "before_attempt"}, "option": {"SIGRA_HOME"}, "route": {"GET /session"}}
 
@@ -94,7 +95,15 @@ def test_a_redirect_is_no_answer_of_a_route(left_over: list[str]):
     assert "route POST /login" in left_over
 
 
-def test_records_are_plain(tmp_path: Path):
+def test_what_is_left_over_fails_the_whole_suite(tmp_path: Path):
+    whole = {kind: sorted(names) for kind, names in declared().items()}
+    whole["code"].remove("conflict")
+    (tmp_path / "one.json").write_text(json.dumps(whole))
+
+    assert run_tests.left_over(tmp_path) == [("FAILED: no test exercises code conflict", False)]
+
+
+def test_a_whole_record_fails_nothing(tmp_path: Path):
     (tmp_path / "one.json").write_text(json.dumps({kind: sorted(names) for kind, names in declared().items()}))
 
     assert missing(tmp_path) == []

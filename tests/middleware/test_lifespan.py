@@ -1,6 +1,7 @@
 """Sigra starts and ends with the application, whether or not it knows a life span."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -145,3 +146,26 @@ async def test_hc49_a_start_that_fails_is_told_to_the_server(error: Exception, a
     [told] = sent
     assert told["type"] == "lifespan.startup.failed"
     assert told["message"] in ("A resource could not be opened (OSError).", "the store is down: start it.")
+
+
+async def frozen_while_serving(**options: object) -> list[bool]:
+    """Whether anything is out of the collector's sight: before, while it serves, afterwards."""
+    seen = [gc.get_freeze_count() > 0]
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        seen.append(gc.get_freeze_count() > 0)
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    await live(Sigra(cheap_settings(**options)).wrap(app))
+    return [*seen, gc.get_freeze_count() > 0]
+
+
+async def test_what_start_up_made_is_left_out_of_collections_until_shutdown() -> None:
+    assert await frozen_while_serving() == [False, True, False]
+
+
+async def test_the_collector_is_left_alone_when_told_so() -> None:
+    assert await frozen_while_serving(gc_freeze=False) == [False, False, False]

@@ -131,5 +131,5 @@ async def test_hc35_a_foreign_form_does_not_reach_a_closed_route_by_way_of_an_op
         response = await client.post("/auth/webhook", data={"_method": "DELETE"}, headers=CROSS[0])
         method = await client.request("DELETE", "/auth/webhook", headers=CROSS[0])
 
-    assert response.json() == {"user": None, "method": "POST"}
+    assert response.text == '{"user":null,"method":"POST"}'
     assert method.status_code == 403

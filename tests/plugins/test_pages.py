@@ -366,6 +366,19 @@ async def test_a_mounted_application_has_the_same_pages() -> None:
     assert "<h1>Not found</h1>" in page.text
 
 
+@pytest.mark.parametrize("template", ["pages/error.html", "pages/login.html", "password/login.html"])
+async def test_an_error_is_told_also_when_its_page_is_broken(template: str, caplog: pytest.LogCaptureFixture) -> None:
+    plugin = Decorated("decorated")
+    plugin.templates[template] = "{{ nobody }}"
+    async with running(MEMORY, ["defaults", plugin]) as client:
+        absent = await client.get("/auth/nowhere", headers=PAGE)
+        refused = await client.as_browser().post("/auth/login", data={"email": "ada@example.com", "password": "x"})
+
+    assert (absent.status_code, refused.status_code) == (404, 401)
+    assert "'nobody' is undefined" in caplog.text
+    assert "nobody" not in absent.text + refused.text
+
+
 async def test_a_plugin_may_render_errors_otherwise() -> None:
     class Otherwise:
         name, api = "otherwise", 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sigra import Auth, Challenge, Event, InvalidCredentials, Login, Refused, Route, User, hookimpl
+from sigra import Auth, Challenge, Event, InvalidCredentials, Login, Part, Refused, Route, User, hookimpl
 from sigra.db import UTCDateTime, user_ref
 
 Number = Annotated[str, Field(min_length=1, max_length=32)]
@@ -89,6 +90,21 @@ class Badge:
             Route("/badge", partial(self.sign_in, auth), methods=["POST"]),
             Route("/login/badge", partial(self.meet, auth), methods=["POST"]),
         ]
+
+    @hookimpl
+    def register_templates(self) -> Sequence[Path]:
+        return [Path(__file__).parent / "templates"]
+
+    @hookimpl
+    async def parts_for_page(self, auth: Auth, request: Request, page: str) -> Sequence[Part] | None:
+        if page == "login":
+            return [Part("alternatives", 100, "badge/login.html")]
+        if page != "login/challenge":
+            return None
+        login = await auth.pending(request)
+        async with auth.db.connect() as tx:
+            has_one = await self._of_user(tx, login.user) is not None
+        return [Part("main", 100, "badge/challenge.html")] if has_one else None
 
     @hookimpl
     async def challenges_for_login(self, tx: AsyncConnection, login: Login) -> Sequence[Challenge] | None:
