@@ -111,7 +111,7 @@ class Auth(Protocol):
 
     @property
     def settings(self) -> Settings:
-        """The core's options, and one attribute a plugin section: `auth.settings.sessions.idle`."""
+        """The core's options, and one attribute a plugin section, as in `auth.settings.sessions.idle`."""
         ...
 
     @property

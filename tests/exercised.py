@@ -74,9 +74,24 @@ class Recorder:
         (self._folder / f"{uuid.uuid4().hex}.json").write_text(json.dumps(record))
 
     def _watch_deeds(self) -> None:
-        looking_on(Calls, "_tell_trace", lambda _, hook, *rest: self.seen["hook"].add(hook))
+        self._watch_hooks()
         looking_on(Seam, "emit", lambda _, tx, event: self.seen["event"].add(event.name))
         looking_on(Seam, "act", lambda _, tx, action: self.seen["action"].add(action.name))
+
+    def _watch_hooks(self) -> None:
+        """Listen to the trace that an operator can switch on: `sigra: <hook> asked <plugin>: …`."""
+        make, seen = Calls.__init__, self.seen["hook"]
+
+        @functools.wraps(make)
+        def made(calls: Calls, specs: Any, plugins: Any, trace: Callable[[str], None] | None = None) -> None:
+            def told(line: str) -> None:
+                seen.add(line.split()[1])
+                if trace is not None:
+                    trace(line)
+
+            make(calls, specs, plugins, told)
+
+        Calls.__init__ = made  # type: ignore[method-assign]
 
     def _watch_options(self) -> None:
         """Note an option when Sigra reads one that is not its default."""

@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from markdown_it import MarkdownIt
 
@@ -71,6 +73,14 @@ def blocks(page: str) -> list[Block]:
     tokens = MarkdownIt().parse((ROOT / page).read_text("utf-8"))
     code = [one for one in tokens if one.type in ("fence", "code_block")]
     return [Block(page, one.info.strip(), one.map[0] + 1 if one.map else 0, one.content) for one in code]
+
+
+def executed(block: Block) -> Any:
+    """Run a block as a module, which dataclasses and pydantic can look up."""
+    module = ModuleType("example")
+    sys.modules["example"] = module
+    exec(compile(block.text, str(block), "exec"), vars(module))
+    return module
 
 
 @dataclass

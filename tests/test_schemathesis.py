@@ -21,7 +21,7 @@ sqlite = pytest.mark.databases("sqlite")
 @sqlite
 def test_a_session_finds_nothing_and_reaches_every_operation(database):
     auth = Sigra(cheap_settings(database))
-    found = Target(auth).attacked("session", examples=4, steps=4)
+    found = Target(auth).attacked("session", examples=2, steps=3)
 
     assert told(found.failures) == ""
     assert operations(auth.openapi) - found.reached == set()
@@ -30,7 +30,7 @@ def test_a_session_finds_nothing_and_reaches_every_operation(database):
 @sqlite
 @pytest.mark.parametrize("way", ["api_key", "nobody"])
 def test_who_has_no_session_finds_nothing(database, way):
-    found = Target(Sigra(cheap_settings(database))).attacked(way, examples=3)
+    found = Target(Sigra(cheap_settings(database))).attacked(way, examples=2)
 
     assert told(found.failures) == ""
     assert found.reached
@@ -112,7 +112,7 @@ DECLARED = {"body": Note, "answers": {200: Kept}}
 
 def planted(database: str, endpoint: Any, declared: Any = DECLARED) -> str:
     auth = Sigra(cheap_settings(database), ["defaults", Planted(endpoint, **declared)])
-    return told(Target(auth).attacked("session", examples=5, below="/planted").failures)
+    return told(Target(auth).attacked("session", examples=3, below="/planted").failures)
 
 
 @sqlite

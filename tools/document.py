@@ -5,12 +5,21 @@ Run it after a change of one of these: `.venv/bin/python -m tools.document`.
 
 from __future__ import annotations
 
-from tools import document_commands, document_errors, document_events, document_hooks, document_http, document_settings
+from tools import (
+    document_commands,
+    document_errors,
+    document_events,
+    document_hooks,
+    document_http,
+    document_settings,
+    draw_hooks,
+)
 
 REFERENCES = (
     document_settings,
     document_commands,
     document_hooks,
+    draw_hooks,
     document_errors,
     document_events,
     document_http,

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from sigra import answers
 from sigra.http.cookies import set_cookie
-from sigra.http.redirects import safe_next
+from sigra.http.redirects import safe_next, wanted
 from sigra.models import Challenge, Cookie, Issued, Login, timestamp
 from sigra.settings import Settings
 
@@ -105,19 +105,19 @@ def signed_out(request: Request, settings: Settings, drop: Sequence[str]) -> Res
     Args:
         drop: Names of the cookies to delete.
     """
-    return _done(request, settings, None, [Cookie(name, "", 0) for name in drop])
+    return _done(request, settings, wanted(request.query_params), [Cookie(name, "", 0) for name in drop])
 
 
-def renewed(request: Request, settings: Settings, wanted: str | None, issued: Sequence[Issued]) -> Response:
+def renewed(request: Request, settings: Settings, target: str | None, issued: Sequence[Issued]) -> Response:
     """The answer that carries the present session's new secret, and nothing else.
 
     Args:
-        wanted: Where a form goes afterwards; home when it is no path of this origin.
+        target: Where a form goes afterwards; home when it is no path of this origin.
     """
-    return _done(request, settings, wanted, [cookie for one in issued for cookie in one.cookies])
+    return _done(request, settings, target, [cookie for one in issued for cookie in one.cookies])
 
 
-def _done(request: Request, settings: Settings, wanted: str | None, cookies: Sequence[Cookie]) -> Response:
-    response = see_other(destination(settings, wanted)) if is_form(request) else Response(status_code=204)
+def _done(request: Request, settings: Settings, target: str | None, cookies: Sequence[Cookie]) -> Response:
+    response = see_other(destination(settings, target)) if is_form(request) else Response(status_code=204)
     add_cookies(response, settings, cookies)
     return response

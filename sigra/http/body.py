@@ -114,7 +114,7 @@ def _read_as_wanted(model: type[BaseModel], data: Mapping[str, Any]) -> dict[str
         wanted = types_of(model.model_fields[name].annotation) if name in model.model_fields else {str}
         if list in wanted and isinstance(value, str):
             read[name] = re.findall(r"[^\s,]+", value)
-        elif value or str in wanted:
+        elif value != "" or wanted & {str, Any}:
             read[name] = value
     return read
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 
 import jinja2
 import pytest
@@ -18,13 +18,19 @@ import pytest
 from sigra import hookspecs
 from sigra.settings import from_sources
 from tests.cli.conftest import SETTINGS
-from tests.player import ROOT, Block, blocks, played
+from tests.player import ROOT, Block, blocks, executed, played
 
 PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))]
 NOT_RUN = {"docs/benchmarks.md": "measures for minutes"}
 ALL = [block for page in PAGES if page not in NOT_RUN for block in blocks(page)]
-SHOWN = ("text", "{eval-rst}")
-"""Diagrams, usage lines (compared by the tests of the command line), and what the site's builder runs."""
+SHOWN = {
+    "docs/architecture.md": "a diagram, compared with the rooms by another test",
+    "docs/cli.md": "usage, compared with the commands by another test",
+    "docs/openapi.md": "what a program of another project makes",
+}
+"""Where text is only shown, and why that is no code that nobody runs."""
+OF_THE_SITE = "{eval-rst}"
+"""What the site's builder runs."""
 
 
 def parsed(block: Block, _: Path) -> None:
@@ -46,19 +52,24 @@ def read(block: Block, folder: Path) -> None:
         assert found["project"]["name"]
 
 
-def executed(block: Block, folder: Path) -> ModuleType:
-    """Run it as a module, which dataclasses and pydantic can look up."""
-    module = ModuleType("example")
-    sys.modules["example"] = module
-    exec(compile(block.text, str(block), "exec"), vars(module))
-    return module
+def run(block: Block, _: Path) -> None:
+    executed(block)
+
+
+def parsed_style(block: Block, _: Path) -> None:
+    """A style sheet sets variables that ours knows."""
+    ours = (ROOT / "sigra/templates/pages/style.css").read_text("utf-8")
+    assert block.text.count("{") == block.text.count("}")
+    for name in re.findall(r"(--[\w-]+)\s*:", block.text):
+        assert f"{name}:" in ours, name
 
 
 RUNNERS: dict[str, Callable[[Block, Path], object]] = {
-    "python": executed,
+    "python": run,
     "toml": read,
     "json": parsed,
     "html": parsed_template,
+    "css": parsed_style,
 }
 IN_A_SHELL = {block.page for block in ALL if block.language == "sh"}
 """Pages with commands are played as a whole: their files are run there."""
@@ -82,7 +93,7 @@ def configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("block", ALL, ids=str)
 def test_every_block_has_a_runner(block: Block):
-    assert block.language in {*RUNNERS, *SHOWN, "sh"}
+    assert block.language in {*RUNNERS, "sh", OF_THE_SITE} or (block.language == "text" and block.page in SHOWN)
 
 
 @pytest.mark.parametrize("block", [pytest.param(one, id=str(one)) for one in ALL if is_run_alone(one)])
@@ -114,4 +125,4 @@ def test_a_block_without_a_language_has_no_runner(configured: Path):
 
     assert [block.language for block in found] == ["", "", "python"]
     with pytest.raises(ZeroDivisionError):
-        executed(found[2], configured)
+        executed(found[2])

@@ -2,7 +2,8 @@
 
 import contextlib
 import json
-from typing import Annotated, Literal
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
 import pytest
 from hypothesis import given
@@ -337,3 +338,56 @@ def test_hc21_the_input_is_not_in_the_error_nor_behind_it():
 
 def test_the_body_lies_under_one_key():
     assert body.KEY == "sigra.body"
+
+
+# A form can say only text
+
+
+class Wanted(BaseModel):
+    name: str | None = None
+    words: Annotated[list[Annotated[str, Field(max_length=3)]], Field(max_length=4)] = []
+    more: list[str] | None = None
+    number: int | None = None
+    at: datetime | None = None
+    agreed: bool = False
+    anything: Any = "unsaid"
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "value"),
+    [
+        ("words", "a b", ["a", "b"]),
+        ("words", " a,b,, c\n", ["a", "b", "c"]),
+        ("words", "", []),
+        ("more", "a b", ["a", "b"]),
+        ("number", "7", 7),
+        ("number", "", None),
+        ("at", "", None),
+        ("agreed", "", False),
+        ("agreed", "true", True),
+        ("name", "", ""),
+        ("name", "a b", "a b"),
+        ("anything", "", ""),
+    ],
+)
+def test_a_field_of_a_form_is_read_as_what_is_wanted(field: str, text: str, value: object):
+    assert getattr(validate(Wanted, {field: text}), field) == value
+
+
+@pytest.mark.parametrize(("field", "text"), [("words", "abcd"), ("words", "a b c d e"), ("number", "x"), ("at", " ")])
+def test_hc25_what_a_form_says_is_held_to_the_same_bounds(field: str, text: str):
+    with pytest.raises(ValidationFailed):
+        validate(Wanted, {field: text})
+
+
+def test_values_that_are_no_text_are_kept():
+    assert validate(Wanted, {"agreed": False, "number": 0, "words": []}).model_fields_set == {
+        "agreed",
+        "number",
+        "words",
+    }
+
+
+def test_a_text_is_no_list_in_json():
+    with pytest.raises(ValidationFailed):
+        validate(Wanted, {"words": "a b"}, strict=True)

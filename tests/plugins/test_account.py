@@ -583,3 +583,13 @@ async def test_a_form_whose_session_has_ended_leads_to_sign_in_and_never_says_th
     assert "<h1>Sign in</h1>" in refused.text
     assert refused.text.count('role="alert"') == 1
     assert back.headers["location"] == "/auth/account"
+
+
+async def test_a_sign_out_goes_on_to_where_its_page_says() -> None:
+    async with running(MEMORY) as client:
+        browser = await signed_in(client)
+        out = await browser.post("/auth/logout?next=/goodbye", data={"": ""})
+        elsewhere = await browser.post("/auth/logout?next=//evil.test", data={"": ""})
+
+    assert out.headers["location"] == "/goodbye"
+    assert elsewhere.headers["location"] == "/auth/account"

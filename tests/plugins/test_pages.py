@@ -1,5 +1,6 @@
 """The pages: what plugins put on them, what they say when something is refused, and how a host changes them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -509,3 +510,29 @@ async def test_hc38_what_was_typed_comes_back_escaped() -> None:
     assert page.status_code == 401
     assert "&#34;&#39;&gt;&lt;script&gt;" in page.text
     assert "<script" not in page.text
+
+
+async def test_a_form_that_is_too_large_or_from_elsewhere_is_refused_on_its_page() -> None:
+    async with running(MEMORY) as client:
+        large = await client.as_browser().post("/auth/login", data={"email": "a" * 70_000, "password": "x"})
+        foreign = client.as_browser(site="cross-site", origin="https://evil.test")
+        elsewhere = await foreign.post("/auth/login", data={"email": "ada@example.com", "password": "x"})
+
+    assert (large.status_code, elsewhere.status_code) == (413, 403)
+    assert "The request body is too large." in large.text
+    assert "The request comes from another origin." in elsewhere.text
+    assert "aaaa" not in large.text
+
+
+async def test_every_way_on_a_page_is_below_the_mount_path() -> None:
+    async with running(MEMORY, mount_path="/id/auth") as client:
+        await client.sign_in(await make_user(client.sigra))
+        other = Client(client.app, client.sigra)
+        await other.sign_in(await make_user(client.sigra, "bob@example.com"))
+        await make_api_key(client.sigra, await client.sigra.users.by_email("ada@example.com"))  # type: ignore[arg-type]
+        pages = [await client.get(f"/id/auth/{page}", headers=PAGE) for page in ("account", "login", "nowhere")]
+        anonymous = await Client(client.app, client.sigra).get("/id/auth/login", headers=PAGE)
+
+    ways = [way for page in [*pages, anonymous] for way in re.findall(r'(?:href|action)="([^"#]+)', page.text)]
+    assert len(ways) > 10
+    assert [way for way in ways if not way.startswith("/id/auth/")] == []

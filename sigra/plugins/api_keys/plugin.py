@@ -1,4 +1,4 @@
-"""API keys: bearer credentials for programs, with explicit scopes, shown once and revocable one by one."""
+"""The plugin: a key lets a program in, and its user makes, sees and revokes it by route, page and command."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import click
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy import Column, MetaData, String, Table, Text, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
-from typing_extensions import TypedDict
 
-from sigra.answers import DONE, HTML, Identifier, Timestamp
+from sigra.answers import DONE, HTML
 from sigra.db import Digest, Id, LastUse, Lookup, UTCDateTime, user_ref
 from sigra.errors import FieldError, InvalidToken, NotFound, ValidationFailed
 from sigra.events import Event
@@ -27,12 +26,10 @@ from sigra.guards import confirmation, current_user, requires
 from sigra.hookspecs import hookimpl
 from sigra.http.routing import Route
 from sigra.models import Identity, Part, User, timestamp
+from sigra.plugins.api_keys.shapes import PREFIX, AllKeys, CreatedKey, NewKey, PublicKey, Scope, public
 from sigra.protocols import Auth
 
-PREFIX = "sigra_sk_"
 PURPOSE = "api_key"
-
-Scope = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.:-]{1,64}$")]
 
 KEPT_AT = frozenset({"password_changed", "password_reset", "sign_out"})
 """Reasons that end sessions and leave keys: programs go on when a person changes a password."""
@@ -52,51 +49,8 @@ class APIKeyRevoked(Event):
     name: ClassVar[str] = "api_key.revoked"
 
 
-def _no_controls(text: str) -> str:
-    if not text.strip() or not text.isprintable():
-        raise ValueError("must be printable text")
-    return text.strip()
-
-
-class NewKey(BaseModel):
-    """The body of a new key.
-
-    Args:
-        expires_at: With a time zone; None for a key without expiry.
-    """
-
-    name: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_no_controls)]
-    scopes: Annotated[list[Scope], Field(max_length=64)] = Field(default_factory=list)
-    expires_at: AwareDatetime | None = None
-
-
 OFFERED_DAYS = (7, 30, 90, 365)
 """After how many days a key made on the page may end; a program may say any time."""
-
-
-class PublicKey(TypedDict):
-    """A key, as its user may see it: never the secret."""
-
-    id: Identifier
-    name: str
-    scopes: list[str]
-    prefix: str
-    last_four: str
-    created_at: Timestamp
-    expires_at: Timestamp | None
-    last_used_at: Timestamp | None
-
-
-class CreatedKey(PublicKey):
-    """A new key; its text is in this answer and nowhere else."""
-
-    key: str
-
-
-class AllKeys(TypedDict):
-    """A user's keys, newest first."""
-
-    api_keys: list[PublicKey]
 
 
 class APIKeys:
@@ -220,7 +174,7 @@ class APIKeys:
     async def _public_keys(self, auth: Auth, user: User) -> list[PublicKey]:
         query = select(self.table).where(self.table.c.user_id == user.id).order_by(self.table.c.created_at.desc())
         async with auth.db.connect() as tx:
-            return [_public(dict(row)) for row in (await tx.execute(query)).mappings()]
+            return [public(dict(row)) for row in (await tx.execute(query)).mappings()]
 
     async def create(self, auth: Auth, request: Request) -> Response:
         """POST /api-keys: create a key, which is shown once; needs a fresh sign-in."""
@@ -228,7 +182,7 @@ class APIKeys:
         wanted = await auth.read(request, NewKey)
         self._check(auth, wanted)
         key, row = await auth.db.transaction(partial(self.make, auth, user, wanted))
-        answer: CreatedKey = {**_public(row), "key": key}
+        answer: CreatedKey = {**public(row), "key": key}
         return await auth.show(request, "account", answer, 201)
 
     def _check(self, auth: Auth, wanted: NewKey) -> None:
@@ -343,16 +297,3 @@ def _parse(name: str, scopes: Sequence[str]) -> NewKey:
 
 def _is_alive(row: Mapping[str, Any], now: datetime) -> bool:
     return row["expires_at"] is None or bool(now < row["expires_at"])
-
-
-def _public(row: Mapping[str, Any]) -> PublicKey:
-    return {
-        "id": str(row["id"]),
-        "name": row["name"],
-        "scopes": json.loads(row["scopes"]),
-        "prefix": PREFIX,
-        "last_four": row["last_four"],
-        "created_at": timestamp(row["created_at"]),
-        "expires_at": None if row["expires_at"] is None else timestamp(row["expires_at"]),
-        "last_used_at": None if row["last_used_at"] is None else timestamp(row["last_used_at"]),
-    }
