@@ -22,10 +22,6 @@ from tools.marked import DOCS, filled
 PAGE = DOCS / "settings.md"
 
 
-def main() -> None:
-    PAGE.write_text(rendered(PAGE.read_text("utf-8")), "utf-8")
-
-
 def rendered(page: str) -> str:
     """The page with the tables of today's models between its marks."""
     return filled(page, "options", "".join(tables()))
@@ -79,7 +75,3 @@ def default_of(field: FieldInfo) -> str:
     if field.is_required() or (field.validate_default and not value):
         return "required"
     return "none" if value in (None, "") else f"`{value}`"
-
-
-if __name__ == "__main__":
-    main()
