@@ -47,9 +47,9 @@ from sigra.events import (
 )
 from sigra.hooks import Calls
 from sigra.http import exchange
-from sigra.http.answers import Challenged, challenged, renewed, signed_in, signed_out
+from sigra.http.answers import Challenged, challenged, renewed, signed_in, signed_out, target
 from sigra.http.body import read_mapping
-from sigra.http.redirects import wanted
+from sigra.http.redirects import safe_next
 from sigra.models import Attempt, Challenge, Identity, Issued, Login, User
 from sigra.protocols import Auth
 
@@ -140,7 +140,9 @@ class Seam:
 
     async def sign_in(self, request: Request, login: Login) -> Response:
         """Settle a sign-in and answer it; see `Auth.sign_in`."""
-        login = replace(_renewal(request, login), next=login.next or wanted(request.query_params))
+        # Here, before anything waits with it: a target may be as long as a body, and what waits is a row.
+        path = safe_next(login.next or target(request), self.auth.settings.base_url)
+        login = replace(_renewal(request, login), next=path)
         if any(_covers(attempt, login.user) for attempt in exchange.of(request).attempts):
             return await self._settled(request, login)
         method = (*login.methods, *login.amr, UNNAMED_METHOD)[0]
@@ -243,7 +245,7 @@ class Seam:
     async def renew(self, request: Request, change: Change) -> Response:
         """Make a change and go on under a new secret; see `Auth.renew`."""
         issued = await self.db.transaction(partial(self._renew, request=request, change=change))
-        return renewed(request, self.auth.settings, wanted(request.query_params), issued)
+        return renewed(request, self.auth.settings, issued)
 
     async def _renew(self, tx: AsyncConnection, request: Request, change: Change) -> list[Issued]:
         identity = _session(request)

@@ -90,7 +90,7 @@ class Login:
         amr: Authentication methods passed (RFC 8176, section 2).
         carrier: Who issues: exactly one active plugin claims each carrier.
         remember: Whether the session outlives the browser.
-        next: Where a browser goes afterwards; checked when used.
+        next: Where a browser goes afterwards; checked by the seam.
         methods: The methods passed, by name; the first is the one that named the user.
         met: The challenge kinds met by what was passed.
         level: 2 when a method that passed is multi-factor by itself (NIST SP 800-63B, section 4.2.1).

@@ -198,7 +198,7 @@ class Auth(Protocol):
 
         For what ends proofs and other sessions: a new password, a factor removed. `change(tx, user)` gets the user
         locked and as of now, and writes only through `tx`. The present session keeps its level, its age and its end;
-        nothing is issued to anybody else. The answer is 204, or for a form 303 to `next` of the address.
+        nothing is issued to anybody else. The answer is 204, or for a form 303 to its `next`.
 
         Raises:
             Unauthenticated: Nobody is signed in, or the session or what it was let in by has ended meanwhile.

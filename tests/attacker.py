@@ -58,7 +58,7 @@ class Found:
 
     Args:
         failures: Of checks, each in a few lines.
-        reached: The operations that answered 2xx or 3xx.
+        reached: The operations that answered 2xx.
         answers: How many.
     """
 
@@ -173,7 +173,7 @@ def _note(found: Found, event: Any) -> None:
         operation = recorder.cases[id].value.operation
         # Not what answers OPTIONS, which is tried everywhere.
         asked = interaction.request.method == operation.method.upper()
-        if asked and response is not None and response.status_code < 400:
+        if asked and response is not None and response.status_code < 300:
             found.reached.add(operation.label)
     for id, checks in recorder.checks.items():
         found.failures += [_failure(recorder, id, check) for check in checks if check.failure_info is not None]
@@ -199,9 +199,9 @@ def _add_examples(operation: dict[str, Any]) -> None:
     for parameter in operation.get("parameters", ()):
         if parameter["schema"].get("format") == "uuid":
             parameter["example"] = str(KNOWN)
-    for media in operation.get("requestBody", {}).get("content", {}).values():
-        if operation["operationId"] in EXAMPLES:
-            media["example"] = dict(EXAMPLES[operation["operationId"]])
+    if operation["operationId"] in EXAMPLES:
+        # In one medium: what succeeds may end the session that the next was made with.
+        operation["requestBody"]["content"]["application/json"]["example"] = dict(EXAMPLES[operation["operationId"]])
 
 
 def operations(document: Mapping[str, Any]) -> set[str]:

@@ -127,6 +127,19 @@ async def test_a_form_goes_to_the_challenge_and_ends_where_it_wanted() -> None:
 # Pending sign-ins
 
 
+async def test_hc43_a_sign_in_that_waits_keeps_no_endless_target(database: str) -> None:
+    endless = "/" + "\u00e9" * 11_000
+    door = Door(lambda auth, request: auth.sign_in(request, Login(door.user, ("pwd",), next=endless)))
+    async with running(database, ["defaults", Factor(), door]) as client:
+        door.user = await make_user(client.sigra)
+        waiting = await client.post("/auth/door")
+        async with client.sigra.db.connect() as tx:
+            kept = (await tx.execute(select(client.sigra.seam.pendings._table.c.login))).scalar_one()
+
+    assert waiting.status_code == 202
+    assert kept["next"] is None
+
+
 async def test_hc11_without_a_pending_sign_in_a_factor_proves_nothing(database: str) -> None:
     async with running(database, ["defaults", Factor()]) as client:
         await make_user(client.sigra)

@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 from tests import exercised, servers  # noqa: E402  # a script finds its own folder only
 
 # The files of tests are shared out among as many processes as there are cores; all of them use the same servers.
-AT_ONCE = ("--numprocesses=auto", "--dist=loadfile")
+AT_ONCE = ("--numprocesses=auto", "--dist=loadfile", "--no-loadscope-reorder")
 VERSIONS = ("3.11", "3.12", "3.13")
 WHOLE_PROCESSES = (
     "tests/cli",

@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from sigra import answers
+from sigra.http import exchange
 from sigra.http.cookies import set_cookie
 from sigra.http.redirects import safe_next, wanted
 from sigra.models import Challenge, Cookie, Issued, Login, timestamp
@@ -56,6 +57,12 @@ def wants_page(connection: HTTPConnection) -> bool:
     return is_get and "text/html" in connection.headers.get("accept", "")
 
 
+def target(request: Request) -> str | None:
+    """`next` of the form that was posted, else of the address."""
+    inside = exchange.typed(request).get("next")
+    return inside if isinstance(inside, str) else wanted(request.query_params)
+
+
 def destination(settings: Settings, wanted: str | None) -> str:
     """Where a browser goes: `wanted` when it is a path of this origin, else home."""
     return safe_next(wanted, settings.base_url) or settings.home
@@ -76,11 +83,12 @@ def signed_in(request: Request, settings: Settings, login: Login, issued: Issued
     """The answer that carries the credential.
 
     Args:
+        login: Its `next` is a path of this origin, or None.
         drop: Names of cookies that have done their work.
     """
     response: Response
     if is_form(request):
-        response = see_other(destination(settings, login.next))
+        response = see_other(login.next or settings.home)
     else:
         response = JSONResponse({"status": "signed_in", "user": login.user.public(), **issued.body})
     add_cookies(response, settings, [*issued.cookies, *(Cookie(name, "", 0) for name in drop)])
@@ -105,19 +113,15 @@ def signed_out(request: Request, settings: Settings, drop: Sequence[str]) -> Res
     Args:
         drop: Names of the cookies to delete.
     """
-    return _done(request, settings, wanted(request.query_params), [Cookie(name, "", 0) for name in drop])
+    return _done(request, settings, [Cookie(name, "", 0) for name in drop])
 
 
-def renewed(request: Request, settings: Settings, target: str | None, issued: Sequence[Issued]) -> Response:
-    """The answer that carries the present session's new secret, and nothing else.
-
-    Args:
-        target: Where a form goes afterwards; home when it is no path of this origin.
-    """
-    return _done(request, settings, target, [cookie for one in issued for cookie in one.cookies])
+def renewed(request: Request, settings: Settings, issued: Sequence[Issued]) -> Response:
+    """The answer that carries the present session's new secret, and nothing else."""
+    return _done(request, settings, [cookie for one in issued for cookie in one.cookies])
 
 
-def _done(request: Request, settings: Settings, target: str | None, cookies: Sequence[Cookie]) -> Response:
-    response = see_other(destination(settings, target)) if is_form(request) else Response(status_code=204)
+def _done(request: Request, settings: Settings, cookies: Sequence[Cookie]) -> Response:
+    response = see_other(destination(settings, target(request))) if is_form(request) else Response(status_code=204)
     add_cookies(response, settings, cookies)
     return response

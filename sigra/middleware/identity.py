@@ -146,7 +146,8 @@ class _Answer:
                 await self._replace()
                 return
             self.started = True
-            await self._decorate(message)
+            if self.dead or self.mounted or self.middleware.decorates:
+                await self._decorate(message)
         elif kind == "websocket.accept":
             self.accepted = True
         elif kind in _SOCKET_ENDS and self._unhandled():
@@ -189,8 +190,6 @@ class _Answer:
         await self.middleware.refusals.answer(self._scope, self.receive, send, error)
 
     async def _decorate(self, message: Message) -> None:
-        if not self.dead and not self.mounted and not self.middleware.decorates:
-            return
         headers = MutableHeaders(scope=message)
         if self.mounted:
             for name, value in MOUNT_HEADERS.items():

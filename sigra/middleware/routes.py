@@ -27,10 +27,8 @@ from sigra.errors import (
     UnsupportedMediaType,
 )
 from sigra.flows import Seam
-from sigra.http import exchange
-from sigra.http.answers import FORM_METHOD, FORM_METHODS, destination, is_form
+from sigra.http.answers import FORM_METHOD, FORM_METHODS, destination, is_form, target
 from sigra.http.body import read_mapping
-from sigra.http.redirects import wanted
 from sigra.http.request_limits import RequestLimits
 from sigra.http.routing import KEY, RouteTable
 from sigra.middleware.paths import below, is_mounted
@@ -76,7 +74,7 @@ class RoutesMiddleware:
         # A route open to foreign posts is no way to its neighbours, which are not.
         if scope["method"] == "POST" and is_form(HTTPConnection(scope)) and not self._table.is_open(scope):
             receive = await _read_form_method(scope, receive)
-            send = _returning(send, destination(self.settings, _wanted(Request(scope))))
+            send = _returning(send, destination(self.settings, target(Request(scope))))
         try:
             found = self._table.match(scope)
         except MethodNotAllowed as error:
@@ -122,12 +120,6 @@ async def _read_form_method(scope: Scope, receive: Receive) -> Receive:
         return await receive()
 
     return again
-
-
-def _wanted(request: Request) -> str | None:
-    """`next` of the form or of the address."""
-    inside = exchange.typed(request).get("next")
-    return inside if isinstance(inside, str) else wanted(request.query_params)
 
 
 def _returning(send: Send, location: str) -> Send:

@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from sigra.answers import HTML
-from sigra.errors import AssuranceRequired, LoginExpired, ReauthenticationRequired, SigraError, Unauthenticated
+from sigra.errors import AssuranceRequired, LoginExpired, ReauthenticationRequired, Refused, SigraError, Unauthenticated
 from sigra.hookspecs import hookimpl, render_page
 from sigra.http.routing import Route
 from sigra.models import Identity
@@ -93,8 +93,9 @@ class Pages:
         if page == CHALLENGE:
             try:
                 given["login"] = await auth.pending(request)
-            except LoginExpired as error:
-                return await self._error_page(auth, request, error)
+            except LoginExpired as expired:
+                error = given.get("error")
+                return await self._error_page(auth, request, error if isinstance(error, Refused) else expired)
         return await auth.render(request, TEMPLATES[page], given, status, page=page)
 
     @hookimpl(trylast=True)

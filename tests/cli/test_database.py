@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.cli.conftest import Run
@@ -25,6 +27,16 @@ def test_an_upgrade_can_be_repeated(on: Run):
     on("db", "upgrade")
 
     assert on("db", "upgrade").stdout == "sigra: stays at 0001\n"
+
+
+@pytest.mark.parametrize("first", ["upgrade", "check"])
+def test_a_new_database_file_is_not_for_everybody(run: Run, first: str, tmp_path: Path):
+    file = tmp_path / "new.db"
+    run("db", first, SIGRA_DATABASE_URL=f"sqlite:///{file}")
+
+    modes = {path.name: path.stat().st_mode & 0o007 for path in tmp_path.glob("new.db*")}
+    assert "new.db" in modes
+    assert set(modes.values()) == {0}
 
 
 def test_current_tells_where_the_tables_are(on: Run):

@@ -275,20 +275,37 @@ async def test_a_form_goes_on_to_where_its_page_says() -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("logout", {}),
+        ("reauthenticate", {"password": PASSWORD}),
+        ("password/change", {"current_password": PASSWORD, "new_password": "a quite different sentence"}),
+    ],
+)
+async def test_a_form_that_ends_in_another_session_or_none_goes_on_there_too(path: str, form: dict[str, str]) -> None:
+    async with running(MEMORY) as client:
+        browser = await signed_in(client)
+        answer = await browser.post(f"/auth/{path}?next=/address", data={**form, "next": "/field"})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/field")
+
+
+@pytest.mark.parametrize(
     "target", ["https://evil.test/", "//evil.test", "/\\evil.test", "/a\r\nb", "/x&next=//evil.test"]
 )
 @pytest.mark.parametrize("place", ["address", "field"])
 async def test_hc36_a_form_goes_on_to_nowhere_else(target: str, place: str) -> None:
     async with running(MEMORY) as client:
         browser = await signed_in(client)
-        form = {"_method": "DELETE"}
-        if place == "address":
-            answer = await browser.post("/auth/sessions", params={"next": target}, data=form)
-        else:
-            answer = await browser.post("/auth/sessions", data={**form, "next": target})
+        answers = []
+        for path, form in (("sessions", {"_method": "DELETE"}), ("logout", {"a": "b"})):
+            if place == "address":
+                answers.append(await browser.post(f"/auth/{path}", params={"next": target}, data=form))
+            else:
+                answers.append(await browser.post(f"/auth/{path}", data={**form, "next": target}))
 
-    assert answer.status_code == 303
-    assert answer.headers["location"] in ("/auth/account", "/x&next=//evil.test")
+    assert [answer.status_code for answer in answers] == [303, 303]
+    assert {answer.headers["location"] for answer in answers} <= {"/auth/account", "/x&next=//evil.test"}
 
 
 async def test_hc36_a_target_that_is_given_twice_is_none() -> None:

@@ -54,6 +54,8 @@ async def test_a_key_carries_its_scopes_and_no_others() -> None:
         {"scopes": []},
         {"name": "x", "expires_at": "2020-01-01T00:00:00Z"},
         {"name": "x", "expires_at": "2030-01-01T00:00:00"},
+        {"name": "x", "expires_at": "9999-12-31T23:59:59-23:00"},
+        {"name": "x", "expires_at": "0001-01-01T00:00:00+23:00"},
     ],
 )
 async def test_bad_fields_are_422(body: dict[str, object]) -> None:

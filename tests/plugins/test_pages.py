@@ -285,6 +285,15 @@ async def test_a_sign_in_that_is_gone_says_so_and_leads_to_the_beginning() -> No
         assert "one-time-code" not in page.text
 
 
+async def test_what_is_refused_is_told_also_where_no_sign_in_waits() -> None:
+    async with running(MEMORY, ["defaults", Factor()]) as client:
+        foreign = {"origin": "https://evil.test"}
+        page = await client.post("/auth/login/factor", data={"code": "right"}, headers=foreign)
+
+    assert page.status_code == 403
+    assert "The request comes from another origin." in page.text
+
+
 # Errors of pages
 
 

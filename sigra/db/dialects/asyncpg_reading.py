@@ -62,6 +62,8 @@ class AsyncpgReading:
     async def _prepare(self, query: Query) -> Callable[[Sequence[bytes]], Any]:
         connection = await self._plain.connection()
         self._driver = (await connection.get_raw_connection()).driver_connection
+        # Left to itself, it plans an array of another length anew and takes longer for that than for the rows.
+        await self._driver.execute("SET plan_cache_mode = force_generic_plan")
         wanted = query.key == any_(bindparam("digests", type_=ARRAY(query.key.type)))
         try:
             statement = Statement(query, wanted, 1, self._dialect)

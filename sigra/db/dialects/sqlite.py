@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -49,6 +49,7 @@ class SQLite:
             url = url.set(database=str(path))
         self.url = url
         self.options: Mapping[str, Any] = {}
+        self._path = path
         self._queue = WriterQueue(path, PATIENCE)
 
     def prepare(self, engine: AsyncEngine, *, migrating: bool) -> None:
@@ -64,6 +65,8 @@ class SQLite:
                 cursor.execute(f"PRAGMA {pragma}")
             cursor.close()
 
+        if not _is_uri(self.url):
+            event.listen(engine.sync_engine, "do_connect", lambda *_: _make_private(self._path))
         event.listen(engine.sync_engine, "connect", set_pragmas)
         event.listen(engine.sync_engine, "begin", _begin)
 
@@ -101,6 +104,13 @@ def _begin(connection: Connection) -> None:
     options = connection.get_execution_options()
     if options.get("isolation_level") != "AUTOCOMMIT":
         connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(WRITING) else "BEGIN")
+
+
+def _make_private(path: Path) -> None:
+    """Make the file before SQLite does, who would let everybody read it; its companions get the same mode."""
+    if not path.exists():
+        with suppress(OSError):  # SQLite, which meets it next, says what is wrong
+            path.touch(mode=0o660)
 
 
 def _is_uri(url: URL) -> bool:

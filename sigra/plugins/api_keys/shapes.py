@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StringConstraints
@@ -23,6 +24,14 @@ def _no_controls(text: str) -> str:
     return text.strip()
 
 
+def _in_utc(at: datetime) -> datetime:
+    """The time as it is stored; one at the edge of the calendar is none there."""
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be a time of the years 1 to 9999 in UTC") from None
+
+
 class NewKey(BaseModel):
     """The body of a new key.
 
@@ -32,7 +41,7 @@ class NewKey(BaseModel):
 
     name: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_no_controls)]
     scopes: Annotated[list[Scope], Field(max_length=64)] = Field(default_factory=list)
-    expires_at: AwareDatetime | None = None
+    expires_at: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = None
 
 
 class PublicKey(TypedDict):
