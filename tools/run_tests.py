@@ -32,8 +32,9 @@ WHOLE_PROCESSES = (
     "tests/meta",
     "tests/test_kills.py",
     "tests/test_mutants.py",
+    "tests/test_schemathesis.py",
 )
-"""What drives programs, browsers and builds: the same on every Python, and half of the time."""
+"""What drives programs, browsers and builds, or looks from outside: the same on every Python, and half of the time."""
 QUICK = ("--databases=sqlite", *(f"--ignore={path}" for path in WHOLE_PROCESSES))
 DATABASES = ("sqlite", "postgresql", "mariadb")
 ABSENT = 3

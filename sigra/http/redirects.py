@@ -15,8 +15,8 @@ _ALLOWED = "/?#%:@!$&'()*+,;=-._~[]"
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
-_ROOTED = re.compile(r"/(?!/|%2f|%5c)", re.IGNORECASE)
-"""One slash, no more: two begin a host (WHATWG URL, "relative slash state").
+_ROOTED = re.compile(r"/(?!(?:%0[9ad])*(?:/|%2f|%5c))", re.IGNORECASE)
+"""One slash, no more: two begin a host (WHATWG URL, "relative slash state"), also with tab or newline between them.
 
 Encoded ones do not, but servers that decode a path and redirect to it make a host of them.
 """

@@ -50,6 +50,7 @@ FOREIGN = [
     "/a/..//evil.test", "/a/../../..//evil.test", "/a/.", "/..", "/%2e", "/a/%2e%2E/b",
     # encoded slashes in front
     "/%2fevil.test", "/%2Fevil.test", "/%5cevil.test", "/%5Cevil.test", "%2f%2fevil.test", "%2fevil.test",
+    "/%09/evil.test", "/%0A%2Fevil.test", "/%0d%09%5cevil.test",
     # no http at all
     "javascript:alert(1)", "JavaScript:alert(1)", "data:text/html,x", "vbscript:x", "mailto:x",
     "blob:https://example.com/x",
