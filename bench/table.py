@@ -21,7 +21,7 @@ class Row:
     ratios: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        beside = "   ".join(f"{spread(values)} x {name}" for name, values in self.ratios.items())
+        beside = "   ".join(f"{spread(values, 3)} x {name}" for name, values in self.ratios.items())
         return f"{self.name:34} {spread([cost * 1e6 for cost in self.costs], 1):>24} µs   {beside}"
 
 

@@ -24,18 +24,21 @@ from tests import exercised, servers  # noqa: E402  # a script finds its own fol
 # The files of tests are shared out among as many processes as there are cores; all of them use the same servers.
 AT_ONCE = ("--numprocesses=auto", "--dist=loadfile", "--no-loadscope-reorder")
 VERSIONS = ("3.11", "3.12", "3.13")
-WHOLE_PROCESSES = (
-    "tests/cli",
-    "tests/distributions",
-    "tests/docs",
-    "tests/journeys",
-    "tests/meta",
-    "tests/test_kills.py",
-    "tests/test_mutants.py",
-    "tests/test_schemathesis.py",
+ON_THE_INTERPRETER = (
+    "tests/db",
+    "tests/hooks",
+    "tests/integrations",
+    "tests/middleware",
+    "tests/plugins/test_password.py",
+    "tests/plugins/test_sessions.py",
+    "tests/test_contract.py",
+    "tests/test_flows.py",
+    "tests/test_guards.py",
+    "tests/test_testing.py",
+    "tests/test_worker.py",
 )
-"""What drives programs, browsers and builds, or looks from outside: the same on every Python, and half of the time."""
-QUICK = ("--databases=sqlite", *(f"--ignore={path}" for path in WHOLE_PROCESSES))
+"""Event loops, contexts, signatures, drivers and frameworks: what another Python may do otherwise."""
+QUICK = ("--databases=sqlite", *ON_THE_INTERPRETER)
 DATABASES = ("sqlite", "postgresql", "mariadb")
 ABSENT = 3
 
@@ -82,7 +85,7 @@ def quick_pass(version: str, making: subprocess.Popen[str]) -> tuple[str, bool]:
         return f"NOT TESTED: Python {version} (not present)", True
     if making.returncode != 0:
         return f"FAILED: Python {version}: its environment could not be made:\n{output}", False
-    return passed(f".venv-{version}/bin/python", version, "sqlite, without what drives whole processes", QUICK)
+    return passed(f".venv-{version}/bin/python", version, "sqlite, what stands on the interpreter", QUICK)
 
 
 def passed(
