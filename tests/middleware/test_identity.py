@@ -1,6 +1,7 @@
 """Who is asking, by which credential, and what a bad one is told."""
 
 import asyncio
+import uuid
 from contextlib import suppress
 
 import httpx2
@@ -12,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from sigra import Sigra, SigraError, User, current_user, hookimpl
+from sigra import Identity, Sigra, SigraError, User, current_user, hookimpl
 from sigra.plugins.api_keys import APIKeys, NewKey
 from sigra.testing import PASSWORD, Client, FrozenClock, cheap_settings, make_api_key, make_user
 from tests.apps import running
@@ -121,6 +122,24 @@ async def test_hc34_while_a_foreign_bearer_is_present_the_cookie_is_not_consulte
     assert foreign.json()["email"] is None
     assert empty.json()["email"] is None
     assert basic.json()["email"] == "ada@example.com"
+
+
+class OfScheme:
+    """Knows one user by a scheme of its own."""
+
+    name, api = "of_scheme", 1
+
+    @hookimpl
+    async def identity_from_authorization(self, scheme: str) -> Identity | None:
+        return Identity(User(uuid.uuid4(), "grace@example.com"), self.name, "1") if scheme == "basic" else None
+
+
+async def test_hc34_whom_a_header_names_no_cookie_replaces() -> None:
+    async with running("sqlite:///:memory:", plugins=["defaults", OfScheme()]) as client:
+        await client.sign_in(await make_user(client.sigra))
+        answer = await client.get("/", headers={"authorization": "Basic dTpw"})
+
+    assert answer.json()["email"] == "grace@example.com"
 
 
 async def test_a_key_with_a_wrong_checksum_costs_no_query() -> None:
