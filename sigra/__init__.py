@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from sigra.guards import current_user, requires
     from sigra.hookspecs import hookimpl
     from sigra.http.routing import Route
-    from sigra.models import Attempt, Challenge, Cookie, Identity, Issued, Login, Part, User
+    from sigra.messages import MailRequest, Message, Mint, RenderedMessage, Undeliverable
+    from sigra.models import Attempt, Challenge, Cookie, Identity, Issued, Job, Login, Part, User
     from sigra.protocols import Auth, Plugin
     from sigra.settings import Settings
 
@@ -39,10 +40,15 @@ __all__ = [
     "InvalidCredentials",
     "InvalidToken",
     "Issued",
+    "Job",
     "Login",
+    "MailRequest",
+    "Message",
+    "Mint",
     "Part",
     "Plugin",
     "Refused",
+    "RenderedMessage",
     "Route",
     "Settings",
     "SignIn",
@@ -51,6 +57,7 @@ __all__ = [
     "Sigra",
     "SigraError",
     "TooManyAttempts",
+    "Undeliverable",
     "User",
     "WeakPassword",
     "current_user",
@@ -74,7 +81,8 @@ _HOMES = {
     "guards": ("current_user", "requires"),
     "hookspecs": ("hookimpl",),
     "http.routing": ("Route",),
-    "models": ("Attempt", "Challenge", "Cookie", "Identity", "Issued", "Login", "Part", "User"),
+    "messages": ("MailRequest", "Message", "Mint", "RenderedMessage", "Undeliverable"),
+    "models": ("Attempt", "Challenge", "Cookie", "Identity", "Issued", "Job", "Login", "Part", "User"),
     "protocols": ("Auth", "Plugin"),
     "settings": ("Settings",),
 }

@@ -8,6 +8,7 @@ import sys
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -43,6 +44,9 @@ from sigra.http.forms import Forms
 from sigra.http.openapi import JSON, Face, document
 from sigra.http.rendering import Renderer, Source, names_in
 from sigra.http.routing import KEY, Route, RouteTable, overlap
+from sigra.mail import Outbox
+from sigra.mail.rendering import MailRenderer
+from sigra.messages import MailRequest, Message
 from sigra.middleware import (
     CrossOriginMiddleware,
     IdentityMiddleware,
@@ -52,10 +56,10 @@ from sigra.middleware import (
     RoutesMiddleware,
 )
 from sigra.models import Attempt, Login, User
-from sigra.protocols import Plugin
+from sigra.protocols import Change, Plugin
 from sigra.settings import Settings
 from sigra.sources import option_name
-from sigra.worker import Background
+from sigra.worker import Background, Delivery, Worker
 
 if TYPE_CHECKING:
     from sigra.db.migrations import Lineage
@@ -64,6 +68,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
+Said = TypeVar("Said", Message, MailRequest)
 
 
 ITSELF = "sigra itself"
@@ -115,6 +120,7 @@ class Sigra:
         core = core_tables(self.metadata)
         self.users = UserTable(core.users, self.db, clock=clock, random=random, emit=self.emit)
         self.tokens = SingleUseTokens(core.tokens, keys, clock=clock, random=random)
+        self.outbox = Outbox(core.outbox, clock=clock, random=random)
         pendings = PendingSignIns(core.pending_sign_ins, self.users, keys, clock=clock, random=random)
         self.hasher = _hasher(self.settings)
         self.tables = self._tables(core.names)
@@ -129,7 +135,14 @@ class Sigra:
         self._table = RouteTable([*self._own, *(route for its in self.routes.values() for route in its)])
         self.openapi = document({ITSELF: self._own, **self.routes}, self._face())
         self._document = JSONResponse(self.openapi).body
-        self._renderer = Renderer(self._templates())
+        templates = self._templates()
+        self._renderer = Renderer(templates)
+        delivery = Delivery(
+            self, self.calls, self.db, self.users, self.tokens, self.outbox, MailRenderer(templates), clock
+        )
+        steps = {"request": delivery.answer, "message": delivery.deliver}
+        jobs = [job for _, its in self.calls.collect(self, hookspecs.register_jobs) for job in its]
+        self.worker = Worker(self.db, self.outbox, steps, core.jobs, jobs, clock=clock)
         self.settings = self._with_home()
         [self._origin] = _origins("SIGRA_BASE_URL", [self.settings.base_url])
         self._trusted = _origins("SIGRA_TRUSTED_ORIGINS", self.settings.trusted_origins)
@@ -152,12 +165,14 @@ class Sigra:
         for wrapper in reversed(self._wrappers):
             app = wrapper(app)
         framed = self.identify(self.protect(app))
-        return LifespanMiddleware(framed, self.start, self.aclose, gc_freeze=self.settings.gc_freeze)
+        return LifespanMiddleware(framed, self._serve, self.aclose, gc_freeze=self.settings.gc_freeze)
 
     def identify(self, app: ASGIApp) -> ASGIApp:
         """The piece that resolves who asks."""
         resolver = Resolver(self, self.calls, self.cookies)
-        return IdentityMiddleware(app, self, self.calls, resolver, self._refusals, self.start, self._client, self._tell)
+        return IdentityMiddleware(
+            app, self, self.calls, resolver, self._refusals, self._serve, self._client, self._tell
+        )
 
     def protect(self, app: ASGIApp) -> ASGIApp:
         """The piece that refuses other origins' unsafe requests."""
@@ -175,8 +190,15 @@ class Sigra:
             if self._open is None:
                 self._open = await self._opened()
 
+    async def _serve(self) -> None:
+        """Start, and do later work beside the requests."""
+        await self.start()
+        if self.settings.worker:
+            self.worker.start(self._background)
+
     async def aclose(self) -> None:
         """Wait for later work (5 s), close the resources in reverse, and the database."""
+        await self.worker.stop()
         await self._background.drain()
         if self._open is not None:
             opened, self._open, self._opening = self._open, None, asyncio.Lock()
@@ -251,10 +273,10 @@ class Sigra:
     async def emit(self, tx: AsyncConnection, event: Event) -> None:
         await self.seam.emit(tx, event)
 
-    async def sign_in(self, request: Request, login: Login) -> Response:
-        return await self.seam.sign_in(request, login)
+    async def sign_in(self, request: Request, login: Login, change: Change | None = None) -> Response:
+        return await self.seam.sign_in(request, login, change)
 
-    async def renew(self, request: Request, change: Callable[[AsyncConnection, User], Awaitable[object]]) -> Response:
+    async def renew(self, request: Request, change: Change) -> Response:
         return await self.seam.renew(request, change)
 
     async def pending(self, request: Request) -> Login:
@@ -265,6 +287,22 @@ class Sigra:
 
     async def revoke(self, tx: AsyncConnection, user: User, reason: str, keep: uuid.UUID | None = None) -> None:
         await self.seam.revoke(tx, user, reason, keep)
+
+    async def forget(self, tx: AsyncConnection, user: User, reason: str) -> None:
+        await self.seam.forget(tx, user, reason)
+
+    async def prove_email(self, tx: AsyncConnection, user: User, *, same_person: bool) -> User:
+        return await self.seam.prove_email(tx, user, same_person=same_person)
+
+    async def send(self, tx: AsyncConnection, message: Message) -> None:
+        if self.calls.asked(hookspecs.send_message):
+            await self.outbox.put(tx, _in_languages(message))
+            self.db.after_commit(tx, self.worker.wake)
+
+    async def request_mail(self, tx: AsyncConnection, request: MailRequest) -> None:
+        if self.calls.asked(hookspecs.send_message):
+            await self.outbox.ask(tx, _in_languages(request))
+            self.db.after_commit(tx, self.worker.wake)
 
     async def render(
         self,
@@ -411,6 +449,14 @@ def _hasher(settings: Settings) -> Hasher:
         costs=password.foreign_costs,
         allow_weak=settings.development,
     )
+
+
+def _in_languages(said: Said) -> Said:
+    """With the languages that the present request asks for, where nothing else is said."""
+    notes = exchange.current.get()
+    if said.languages is not None or notes is None:
+        return said
+    return replace(said, languages=notes.languages)
 
 
 def _origins(option: str, texts: Sequence[str]) -> tuple[str, ...]:

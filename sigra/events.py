@@ -119,6 +119,13 @@ class UserCreated(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EmailVerified(Event):
+    """The account's address was proven; `metadata` has whether what was set before was kept (`same_person`)."""
+
+    name: ClassVar[str] = "email.verified"
+
+
+@dataclass(frozen=True, kw_only=True)
 class UserDisabled(Event):
     """An account was disabled: nothing of it is accepted any more."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -37,6 +37,7 @@ from sigra.errors import (
 from sigra.events import (
     Action,
     CredentialsRevoked,
+    EmailVerified,
     Event,
     SignedIn,
     SignedOut,
@@ -51,7 +52,7 @@ from sigra.http.answers import Challenged, challenged, renewed, signed_in, signe
 from sigra.http.body import read_mapping
 from sigra.http.redirects import safe_next
 from sigra.models import Attempt, Challenge, Identity, Issued, Login, User
-from sigra.protocols import Auth
+from sigra.protocols import Auth, Change
 
 _log = logging.getLogger("sigra")
 
@@ -63,9 +64,6 @@ LOGIN_TRIES = 5
 
 UNNAMED_METHOD = "unnamed"
 """The method of an attempt that a plugin did not announce."""
-
-Change = Callable[[AsyncConnection, User], Awaitable[object]]
-"""What is done to a user together with a renewal."""
 
 
 @dataclass(frozen=True)
@@ -138,28 +136,33 @@ class Seam:
 
     # Sign in
 
-    async def sign_in(self, request: Request, login: Login) -> Response:
+    async def sign_in(self, request: Request, login: Login, change: Change | None = None) -> Response:
         """Settle a sign-in and answer it; see `Auth.sign_in`."""
         # Here, before anything waits with it: a target may be as long as a body, and what waits is a row.
         path = safe_next(login.next or target(request), self.auth.settings.base_url)
         login = replace(_renewal(request, login), next=path)
         if any(_covers(attempt, login.user) for attempt in exchange.of(request).attempts):
-            return await self._settled(request, login)
+            return await self._settled(request, login, change)
         method = (*login.methods, *login.amr, UNNAMED_METHOD)[0]
         async with self.attempt(request, method=method, email=login.user.email, user=login.user):
-            return await self._settled(request, login)
+            return await self._settled(request, login, change)
 
-    async def _settled(self, request: Request, login: Login) -> Response:
-        result = await self.db.transaction(partial(self._settle, request=request, login=login))
+    async def _settled(self, request: Request, login: Login, change: Change | None) -> Response:
+        result = await self.db.transaction(partial(self._settle, request=request, login=login, change=change))
         if isinstance(result, Challenged):
             return challenged(request, self.auth.settings, result)
         issued, user = result
         return signed_in(request, self.auth.settings, replace(login, user=user), issued, drop=(LOGIN_COOKIE,))
 
-    async def _settle(self, tx: AsyncConnection, request: Request, login: Login) -> Challenged | tuple[Issued, User]:
+    async def _settle(
+        self, tx: AsyncConnection, request: Request, login: Login, change: Change | None
+    ) -> Challenged | tuple[Issued, User]:
         user = await self._lock(tx, login)
         if login.pending is not None and not await self.pendings.spend(tx, login.pending, user.id):
             raise LoginExpired
+        if change is not None:
+            await change(tx, user)
+            user = await self.users.lock(tx, user.id) or user
         login = replace(login, user=user)
         await self.act(tx, SignIn(user=user, request=request, login=login))
         owed, unmet = await self._owed(tx, request, login)
@@ -277,6 +280,22 @@ class Seam:
         await self.pendings.end(tx, user.id)
         await self.calls.each(self.auth, hookspecs.revoke_credentials, tx=tx, user=user, reason=reason, keep=keep)
         await self.emit(tx, CredentialsRevoked(user_id=user.id, metadata={"reason": reason}))
+
+    async def forget(self, tx: AsyncConnection, user: User, reason: str) -> None:
+        """End all that was issued to a user, and all that could issue more; see `Auth.forget`."""
+        await self.revoke(tx, user, reason)
+        await self.calls.each(self.auth, hookspecs.forget_authenticators, tx=tx, user=user, reason=reason)
+
+    async def prove_email(self, tx: AsyncConnection, user: User, *, same_person: bool) -> User:
+        """Note that the address is proven; see `Auth.prove_email`."""
+        locked = await self.users.lock(tx, user.id)
+        if locked is None or locked.email_verified:
+            return locked or user
+        if not same_person:
+            await self.forget(tx, locked, "first_proof")
+        await self.users.verify(tx, locked)
+        await self.emit(tx, EmailVerified(user_id=user.id, metadata={"same_person": same_person}))
+        return await self.users.by_id(user.id, tx) or locked
 
     # Actions and events
 

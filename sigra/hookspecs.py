@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import click
 import pluggy
@@ -25,7 +26,8 @@ from starlette.types import ASGIApp
 
 from sigra.errors import SigraError
 from sigra.events import Action, Event
-from sigra.models import Attempt, Challenge, Identity, Issued, Login, Part, User
+from sigra.messages import MailRequest, RenderedMessage
+from sigra.models import Attempt, Challenge, Identity, Issued, Job, Login, Part, User
 from sigra.protocols import Auth
 
 PROJECT = "sigra"
@@ -67,6 +69,11 @@ def register_middleware(auth: Auth) -> Sequence[Callable[[ASGIApp], ASGIApp]]:
 @hookspec
 def register_resources(auth: Auth) -> Sequence[AbstractAsyncContextManager[object]]:
     """Collect: return async context managers, opened at each start and closed in reverse."""
+
+
+@hookspec
+def register_jobs(auth: Auth) -> Sequence[Job]:
+    """Collect: return periodic work, done by one worker at a time, in the application or in `sigra worker`."""
 
 
 @hookspec
@@ -169,6 +176,31 @@ async def revoke_credentials(auth: Auth, tx: AsyncConnection, user: User, reason
     """Each: end everything that the plugin issued to the user, but what belongs to the session `keep`."""
 
 
+@hookspec
+async def forget_authenticators(auth: Auth, tx: AsyncConnection, user: User, reason: str) -> None:
+    """Each: end all by which the user could prove who they are, and changes that wait: passwords, factors, keys.
+
+    Asked when an address is proven for the first time by somebody who is not shown to be who set them.
+    """
+
+
+# Mail.
+
+
+@hookspec
+async def answer_mail_request(auth: Auth, tx: AsyncConnection, request: MailRequest) -> None:
+    """Each: for a purpose of the plugin's, `auth.send` what there is to send, or nothing. Later work: nobody waits."""
+
+
+@hookspec
+async def send_message(auth: Auth, message: RenderedMessage) -> bool | None:
+    """First: deliver a message and return True; None to leave it to the next.
+
+    Raising tries again later; raising `Undeliverable` never again. It may be asked twice for one message, with the
+    same `message_id`, after a worker was killed.
+    """
+
+
 # Told of facts.
 
 
@@ -180,6 +212,22 @@ async def record_event(auth: Auth, tx: AsyncConnection, event: Event) -> None:
 @hookspec
 async def handle_event(auth: Auth, event: Event) -> None:
     """Each: react to a fact, after commit and answer; one that raises is reported and the rest go on."""
+
+
+# The user's data.
+
+
+@hookspec
+async def export_user(auth: Auth, user: User) -> Mapping[str, Any] | None:
+    """Each: return what the plugin holds about the user, by name, as JSON values; never a secret or its digest."""
+
+
+@hookspec
+async def erase_user(auth: Auth, tx: AsyncConnection, user: User) -> None:
+    """Each: delete what the plugin holds about the user, or make it nobody's; the account's row may stay, anonymous.
+
+    Rows whose `user_ref()` cascades go with the account, but not when it is made anonymous: delete them here.
+    """
 
 
 # The face.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -40,6 +40,7 @@ class User:
         columns: The host's own columns, by name; read-only.
         status: Only an `active` account can sign in or be identified.
         security_version: Moves with every change that ends proofs made before it.
+        locale: The language that the user chose, a tag (RFC 5646); None when none was chosen.
     """
 
     id: uuid.UUID
@@ -49,6 +50,7 @@ class User:
     columns: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
     status: Status = "active"
     security_version: int = 0
+    locale: str | None = None
 
     def public(self) -> PublicUser:
         """What the user may see of it, as JSON values."""
@@ -231,3 +233,33 @@ class MintedSecret:
 
     text: str = field(repr=False)
     digest: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldToken:
+    """A single-use token that was found and not yet spent.
+
+    Args:
+        user_id: To whom it was issued; None when to nobody yet.
+        payload: What it gives.
+    """
+
+    id: uuid.UUID
+    purpose: str
+    user_id: uuid.UUID | None
+    payload: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Periodic work, done by one worker at a time.
+
+    Args:
+        name: Begins with the plugin's name.
+        every: How long after the end of one run the next is due.
+        run: Does one batch and says whether more is left.
+    """
+
+    name: str
+    every: timedelta
+    run: Callable[[], Awaitable[bool]]

@@ -18,13 +18,17 @@ from starlette.responses import Response
 
 from sigra.db import Database
 from sigra.events import Action, Event
-from sigra.models import Attempt, Login, MintedSecret, User
+from sigra.messages import MailRequest, Message
+from sigra.models import Attempt, HeldToken, Login, MintedSecret, Status, User
 from sigra.settings import Settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
+
+Change = Callable[[AsyncConnection, User], Awaitable[object]]
+"""What is done to a user together with a sign-in or a renewal."""
 
 
 class Plugin(Protocol):
@@ -52,9 +56,18 @@ class Users(Protocol):
         ...
 
     async def create(
-        self, tx: AsyncConnection, *, email: str | None, email_verified: bool = False, name: str | None = None
+        self,
+        tx: AsyncConnection,
+        *,
+        email: str | None,
+        email_verified: bool = False,
+        name: str | None = None,
+        columns: Mapping[str, Any] = ...,
     ) -> User:
         """Insert an account and record `UserCreated`.
+
+        Args:
+            columns: Values for columns of the host's own.
 
         Raises:
             ValidationFailed: The address is not one.
@@ -62,8 +75,29 @@ class Users(Protocol):
         """
         ...
 
-    async def rename(self, tx: AsyncConnection, user: User, name: str | None) -> User:
-        """Change what the user is called."""
+    async def describe(self, tx: AsyncConnection, user: User, *, name: str | None, locale: str | None) -> User:
+        """Change what the user is called, and in which language mails are written."""
+        ...
+
+    async def move(self, tx: AsyncConnection, user: User, email: str) -> User:
+        """Give the account another address, which was proven.
+
+        Raises:
+            ValidationFailed: It is not an address.
+            Conflict: It has an account already.
+        """
+        ...
+
+    async def set_status(self, tx: AsyncConnection, user: User, status: Status) -> User:
+        """Change what the account may do, end proofs that are under way, and record it."""
+        ...
+
+    async def delete(self, tx: AsyncConnection, user: User) -> None:
+        """Delete the account; what points at it goes with it."""
+        ...
+
+    async def anonymise(self, tx: AsyncConnection, user: User) -> None:
+        """Keep the account's row and nothing that says whose it was."""
         ...
 
 
@@ -88,9 +122,44 @@ class Tokens(Protocol):
     """Opaque secrets of 256 bits, stored only as keyed digests, one purpose never accepted for another."""
 
     async def issue(
-        self, tx: AsyncConnection, purpose: str, user: User | None, payload: Mapping[str, Any], lifetime: timedelta
+        self,
+        tx: AsyncConnection,
+        purpose: str,
+        user: User | None,
+        payload: Mapping[str, Any],
+        lifetime: timedelta,
+        *,
+        subject: str | None = None,
     ) -> str:
-        """A new single-use token; older ones of the same purpose and user end."""
+        """A new single-use token; the older one of the same purpose and subject (else user) ends.
+
+        What goes into a mail is not issued here but named by its `Message.mint`.
+        """
+        ...
+
+    async def find(self, tx: AsyncConnection, purpose: str, token: str) -> HeldToken | None:
+        """What a token would give, while it stays unspent; None when it is unknown, used or expired."""
+        ...
+
+    async def count_code(self, tx: AsyncConnection, purpose: str, subject: str) -> bool:
+        """Use up one of five tries at the code of a subject, in a transaction of its own before the code is looked at.
+
+        False when there is none to try; what follows does the same work then.
+        """
+        ...
+
+    async def find_by_code(self, tx: AsyncConnection, purpose: str, subject: str, code: str) -> HeldToken | None:
+        """What the token of a subject would give, by its code, once `count_code` said that it may be tried."""
+        ...
+
+    async def take(self, tx: AsyncConnection, held: HeldToken) -> bool:
+        """Spend a token that was found, in the transaction of its effect; False when somebody was faster."""
+        ...
+
+    async def end(
+        self, tx: AsyncConnection, purpose: str, *, user: User | None = None, subject: str | None = None
+    ) -> None:
+        """End what was issued for a purpose to a user, or about a subject."""
         ...
 
     async def spend(self, tx: AsyncConnection, purpose: str, token: str) -> Mapping[str, Any] | None:
@@ -189,11 +258,16 @@ class Auth(Protocol):
         """Record a fact in its own transaction; told to everybody else after the commit."""
         ...
 
-    async def sign_in(self, request: Request, login: Login) -> Response:
-        """The one way to a credential: signed in, or challenged for what is still owed."""
+    async def sign_in(self, request: Request, login: Login, change: Change | None = None) -> Response:
+        """The one way to a credential: signed in, or challenged for what is still owed.
+
+        Args:
+            change: `change(tx, user)`, first in the transaction, the user locked and as of now: it spends the secret
+                that was the proof, and may change the user. Raising undoes all of it. It writes only through `tx`.
+        """
         ...
 
-    async def renew(self, request: Request, change: Callable[[AsyncConnection, User], Awaitable[object]]) -> Response:
+    async def renew(self, request: Request, change: Change) -> Response:
         """Make a change to whoever asks, and go on under a new session id and secret, in one transaction.
 
         For what ends proofs and other sessions: a new password, a factor removed. `change(tx, user)` gets the user
@@ -220,6 +294,30 @@ class Auth(Protocol):
 
     async def revoke(self, tx: AsyncConnection, user: User, reason: str, keep: uuid.UUID | None = None) -> None:
         """End every session and token of a user, but the session `keep`."""
+        ...
+
+    async def forget(self, tx: AsyncConnection, user: User, reason: str) -> None:
+        """End every session and token of a user, and all that could make new ones: `forget_authenticators`."""
+        ...
+
+    async def prove_email(self, tx: AsyncConnection, user: User, *, same_person: bool) -> User:
+        """Note that whoever acts reads the mailbox of the account's address; nothing happens when that is known.
+
+        Args:
+            same_person: Whether whoever acts is also shown to be who set the account's password and all else. If
+                not, all of it is forgotten.
+
+        Returns:
+            The user as of now.
+        """
+        ...
+
+    async def send(self, tx: AsyncConnection, message: Message) -> None:
+        """Deliver a message once the transaction is committed."""
+        ...
+
+    async def request_mail(self, tx: AsyncConnection, request: MailRequest) -> None:
+        """Have it decided after the answer whether there is a mail to send: `answer_mail_request`."""
         ...
 
     async def render(

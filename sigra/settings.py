@@ -133,6 +133,7 @@ class Settings(BaseModel):
         starlette_user: Say who asks in Starlette's shape too, as `scope["user"]` and `scope["auth"]`.
         gc_freeze: While the server runs, leave out what start-up made when garbage is collected in full (`gc.freeze`):
             else each such collection stops every request for as long as it takes to look at all of it.
+        worker: Send mail and do periodic work in the application; off where `sigra worker` runs beside it.
 
     Raises:
         ConfigurationError: Names every option that is wrong, and the cure.
@@ -156,6 +157,7 @@ class Settings(BaseModel):
     websocket_recheck: timedelta = Field(default=timedelta(seconds=30), ge=timedelta(0))
     starlette_user: bool = False
     gc_freeze: bool = True
+    worker: bool = True
     password: PasswordSettings = PasswordSettings()
     reauthentication: ReauthenticationSettings = ReauthenticationSettings()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from sigra import Sigra, current_user, requires
+from sigra import RenderedMessage, Sigra, current_user, hookimpl, requires
 from sigra.testing import Client, FrozenClock, cheap_settings, create_tables
 from tests.conformity import conforming
 
@@ -46,6 +47,41 @@ async def echo(websocket: WebSocket) -> None:
         await websocket.send_text(f"{user.email}: {text}")
 
 
+class Postbox:
+    """A plugin that keeps what it is to send, where a test can read it.
+
+    `await client.sigra.worker.work()` does what waits; until then nothing is sent.
+    """
+
+    name = "postbox"
+    api = 1
+
+    def __init__(self) -> None:
+        self.messages: list[RenderedMessage] = []
+
+    @hookimpl
+    async def send_message(self, message: RenderedMessage) -> bool:
+        self.messages.append(message)
+        return True
+
+    @property
+    def kinds(self) -> list[str]:
+        """What was sent, in order."""
+        return [message.kind for message in self.messages]
+
+    def token(self) -> str:
+        """The token of the newest message's link."""
+        found = re.search(r"#token=([A-Za-z0-9_-]{43})", self.messages[-1].text)
+        assert found
+        return found[1]
+
+    def code(self) -> str:
+        """The code in the newest message."""
+        found = re.search(r"^\s*([0-9]{8})\s*$", self.messages[-1].text, re.MULTILINE)
+        assert found
+        return found[1]
+
+
 application = Starlette(
     routes=[
         Route("/", who, methods=["GET", "POST"]),
@@ -67,7 +103,7 @@ async def running(
     **options: Any,
 ) -> AsyncIterator[Client]:
     """A client of `app` behind a Sigra with its tables made; `client.sigra` is that Sigra, its clock stands still."""
-    settings = cheap_settings(database, **options)
+    settings = cheap_settings(database, **{"worker": False, **options})
     async with Sigra(settings, plugins, clock=clock or FrozenClock()) as auth:
         await create_tables(auth)
         async with Client(auth.wrap(app), auth) as client:

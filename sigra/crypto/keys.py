@@ -29,13 +29,14 @@ class KeyRing:
         ValueError: There is no key.
     """
 
-    __slots__ = ("_digesters", "_serializer")
+    __slots__ = ("_deriver", "_digesters", "_serializer")
 
     def __init__(self, secret_keys: Sequence[str], *, clock: Callable[[], datetime] = utc_now) -> None:
         if not secret_keys:
             raise ValueError("a key ring needs a key")
         # A copied hash object has the key already worked in: a third faster than starting from the key each time.
         self._digesters = tuple(hmac.new(_subkey(key, b"digest"), digestmod=hashlib.sha256) for key in secret_keys)
+        self._deriver = _subkey(secret_keys[0], b"derive")
         self._serializer = URLSafeTimedSerializer(
             # itsdangerous signs with the last.
             [_subkey(key, b"sign") for key in reversed(secret_keys)],
@@ -61,6 +62,10 @@ class KeyRing:
     def digests(self, purpose: str, secret: str) -> tuple[bytes, ...]:
         """What a presented secret may be stored as: one digest a key, in the order of the ring."""
         return tuple([_digest(digester, purpose, secret) for digester in self._digesters])
+
+    def derive(self, purpose: str, seed: bytes) -> bytes:
+        """32 bytes that only this ring's first key makes of a seed, the same each time; nobody else can (RFC 5869)."""
+        return hmac.digest(self._deriver, b"%b\0%b" % (_label(purpose), seed), "sha256")
 
     def sign(self, purpose: str, value: Any) -> str:
         """A JSON value as text for URLs and cookies, that can be read by everybody and made by nobody else.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table
+from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, UniqueConstraint
 from sqlalchemy.orm import Mapped, MappedColumn, mapped_column, registry
 
 from sigra.addresses import MAXIMUM_LENGTH
@@ -49,10 +49,12 @@ class CoreTables:
     users: Table
     pending_sign_ins: Table
     tokens: Table
+    outbox: Table
+    jobs: Table
 
     @property
     def names(self) -> tuple[str, ...]:
-        return (self.users.name, self.pending_sign_ins.name, self.tokens.name)
+        return tuple(table.name for table in (self.users, self.pending_sign_ins, self.tokens, self.outbox, self.jobs))
 
 
 def core_tables(metadata: MetaData) -> CoreTables:
@@ -68,7 +70,9 @@ def core_tables(metadata: MetaData) -> CoreTables:
         raise ConfigurationError(
             f"The MetaData has a table {foreign[0]} already: rename it, or give each Sigra a MetaData of its own."
         )
-    return CoreTables(users_table(metadata), _pending_sign_ins(metadata), _tokens(metadata))
+    return CoreTables(
+        users_table(metadata), _pending_sign_ins(metadata), _tokens(metadata), _outbox(metadata), _jobs(metadata)
+    )
 
 
 def users_table(metadata: MetaData) -> Table:
@@ -180,7 +184,41 @@ def _tokens(metadata: MetaData) -> Table:
         Column("purpose", ExactText(64), nullable=False),
         Column("digest", Digest, nullable=False, unique=True),
         user_ref(nullable=True),
+        Column("subject", ExactText(MAXIMUM_LENGTH)),
+        Column("code_digest", Digest),
+        Column("code_tries", Integer, nullable=False),
         Column("payload", JSONText, nullable=False),
         Column("created_at", UTCDateTime, nullable=False),
         Column("expires_at", UTCDateTime, nullable=False),
+        UniqueConstraint("purpose", "subject", name="uq_sigra_tokens_subject"),
+    )
+
+
+def _outbox(metadata: MetaData) -> Table:
+    return Table(
+        "sigra_outbox",
+        metadata,
+        Column("id", Id, primary_key=True),
+        Column("phase", ExactText(16), nullable=False),
+        Column("kind", ExactText(64), nullable=False),
+        Column("recipient", String(MAXIMUM_LENGTH), nullable=False),
+        user_ref(nullable=True),
+        Column("languages", String(128)),
+        Column("context", JSONText, nullable=False),
+        Column("mint", JSONText),
+        Column("minted_at", UTCDateTime),
+        Column("created_at", UTCDateTime, nullable=False),
+        Column("due_at", UTCDateTime, nullable=False, index=True),
+        Column("tries", Integer, nullable=False),
+        Column("dead_at", UTCDateTime),
+        Column("problem", String(200)),
+    )
+
+
+def _jobs(metadata: MetaData) -> Table:
+    return Table(
+        "sigra_jobs",
+        metadata,
+        Column("name", ExactText(64), primary_key=True),
+        Column("due_at", UTCDateTime, nullable=False),
     )

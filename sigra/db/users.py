@@ -9,7 +9,8 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Select, Table, select, update
+from sqlalchemy import Column, ColumnElement, Select, Table, delete, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sigra.addresses import canonical_email, typed_email
@@ -38,9 +39,10 @@ class UserReader:
             own.name,
             own.status,
             own.security_version,
+            own.locale,
             *further,
         )
-        self._names = tuple(column.name for column in further)
+        self.further = tuple(column.name for column in further)
 
     def user(
         self,
@@ -50,11 +52,12 @@ class UserReader:
         name: str | None,
         status: Status,
         version: int,
+        locale: str | None,
         *further: Any,
     ) -> User:
         """The user of a row of `columns`."""
-        columns = MappingProxyType(dict(zip(self._names, further, strict=True))) if further else _NO_COLUMNS
-        return User(id, email, verified_at is not None, name, columns, status, version)
+        columns = MappingProxyType(dict(zip(self.further, further, strict=True))) if further else _NO_COLUMNS
+        return User(id, email, verified_at is not None, name, columns, status, version, locale)
 
 
 class UserTable:
@@ -109,9 +112,18 @@ class UserTable:
             return [self._reader.user(*row) for row in rows]
 
     async def create(
-        self, tx: AsyncConnection, *, email: str | None, email_verified: bool = False, name: str | None = None
+        self,
+        tx: AsyncConnection,
+        *,
+        email: str | None,
+        email_verified: bool = False,
+        name: str | None = None,
+        columns: Mapping[str, Any] = _NO_COLUMNS,
     ) -> User:
         """Insert an account and record `UserCreated`.
+
+        Args:
+            columns: Values for columns of the host's own.
 
         Raises:
             ValidationFailed: The address is not one.
@@ -121,6 +133,7 @@ class UserTable:
         typed, canonical = (None, None) if email is None else _spellings(email)
         user = User(uuid7(self._clock, self._random), typed, typed is not None and email_verified, name)
         values = {
+            **{name: value for name, value in columns.items() if name in self._reader.further},
             "id": user.id,
             "email": typed,
             "email_canonical": canonical,
@@ -136,10 +149,48 @@ class UserTable:
         await self._emit(tx, UserCreated(user_id=user.id))
         return await self.by_id(user.id, tx) or user
 
-    async def rename(self, tx: AsyncConnection, user: User, name: str | None) -> User:
-        """Change what the user is called."""
-        await self._update(tx, user, name=name)
-        return replace(user, name=name)
+    async def describe(self, tx: AsyncConnection, user: User, *, name: str | None, locale: str | None) -> User:
+        """Change what the user is called, and in which language mails are written."""
+        await self._update(tx, user, name=name, locale=locale)
+        return replace(user, name=name, locale=locale)
+
+    async def verify(self, tx: AsyncConnection, user: User) -> User:
+        """Note that the address was proven."""
+        await self._update(tx, user, email_verified_at=self._clock())
+        return replace(user, email_verified=True)
+
+    async def move(self, tx: AsyncConnection, user: User, email: str) -> User:
+        """Give the account another address, which was proven.
+
+        Raises:
+            ValidationFailed: It is not an address.
+            Conflict: It has an account already.
+        """
+        typed, canonical = _spellings(email)
+        try:
+            async with tx.begin_nested():
+                await self._update(tx, user, email=typed, email_canonical=canonical, email_verified_at=self._clock())
+        except IntegrityError as error:
+            raise Conflict("This address has an account already.") from error
+        return replace(user, email=typed, email_verified=True)
+
+    async def delete(self, tx: AsyncConnection, user: User) -> None:
+        """Delete the account; what points at it goes with it."""
+        await tx.execute(delete(self._table).where(self._table.c.id == user.id))
+
+    async def anonymise(self, tx: AsyncConnection, user: User) -> None:
+        """Keep the account's row and nothing that says whose it was; the host's columns are the host's matter."""
+        await self._update(
+            tx,
+            user,
+            email=None,
+            email_canonical=None,
+            email_verified_at=None,
+            name=None,
+            locale=None,
+            status="disabled",
+            security_version=self._table.c.security_version + 1,
+        )
 
     async def bump_security_version(self, tx: AsyncConnection, user: User) -> User:
         """End every proof that was given before."""

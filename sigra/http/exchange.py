@@ -80,6 +80,11 @@ class Exchange:
         return agent[:USER_AGENT_LENGTH] if agent else None
 
     @property
+    def languages(self) -> str | None:
+        """`Accept-Language` as sent (RFC 9110, section 12.5.4)."""
+        return Headers(scope=self._scope).get("accept-language")
+
+    @property
     def request_id(self) -> str:
         """The proxy's `X-Request-ID` when it has a harmless form, else one of our own; the same for the request."""
         if self._request_id is None:

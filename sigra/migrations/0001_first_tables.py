@@ -47,9 +47,39 @@ sa.Table(
     sa.Column("purpose", ExactText(64), nullable=False),
     sa.Column("digest", Digest, nullable=False, unique=True),
     user_ref(nullable=True),
+    sa.Column("subject", ExactText(254)),
+    sa.Column("code_digest", Digest),
+    sa.Column("code_tries", sa.Integer, nullable=False),
     sa.Column("payload", JSONText, nullable=False),
     sa.Column("created_at", UTCDateTime, nullable=False),
     sa.Column("expires_at", UTCDateTime, nullable=False),
+    sa.UniqueConstraint("purpose", "subject", name="uq_sigra_tokens_subject"),
+)
+
+sa.Table(
+    "sigra_outbox",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("phase", ExactText(16), nullable=False),
+    sa.Column("kind", ExactText(64), nullable=False),
+    sa.Column("recipient", sa.String(254), nullable=False),
+    user_ref(nullable=True),
+    sa.Column("languages", sa.String(128)),
+    sa.Column("context", JSONText, nullable=False),
+    sa.Column("mint", JSONText),
+    sa.Column("minted_at", UTCDateTime),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    sa.Column("due_at", UTCDateTime, nullable=False, index=True),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("dead_at", UTCDateTime),
+    sa.Column("problem", sa.String(200)),
+)
+
+sa.Table(
+    "sigra_jobs",
+    metadata,
+    sa.Column("name", ExactText(64), primary_key=True),
+    sa.Column("due_at", UTCDateTime, nullable=False),
 )
 
 sa.Table(

@@ -107,6 +107,6 @@ class Account:
         if not fields:
             return locked
         await auth.act(tx, ChangeProfile(user=locked, request=request))
-        changed = await auth.users.rename(tx, locked, wanted.name)
+        changed = await auth.users.describe(tx, locked, name=wanted.name, locale=locked.locale)
         await auth.emit(tx, ProfileChanged(user_id=user.id, metadata={"fields": fields}))
         return changed

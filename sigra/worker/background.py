@@ -1,4 +1,4 @@
-"""Later work: tasks that outlive the request which caused them, and that shutdown waits for."""
+"""Tasks that outlive the request which caused them, and that shutdown waits for."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ class Background:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` soon, on the running loop."""
         task = asyncio.get_running_loop().create_task(work, context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def drain(self, patience: float = PATIENCE) -> None:
         """Wait for the tasks of this loop, then cancel what is left.
