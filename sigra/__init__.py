@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sigra.guards import current_user, requires
     from sigra.hookspecs import hookimpl
     from sigra.http.routing import Route
-    from sigra.messages import MailRequest, Message, Mint, RenderedMessage, Undeliverable
+    from sigra.messages import MailRequest, Message, Mint, RenderedMessage, Undeliverable, Undelivered
     from sigra.models import Attempt, Challenge, Cookie, Identity, Issued, Job, Login, Part, User
     from sigra.protocols import Auth, Plugin
     from sigra.settings import Settings
@@ -58,6 +58,7 @@ __all__ = [
     "SigraError",
     "TooManyAttempts",
     "Undeliverable",
+    "Undelivered",
     "User",
     "WeakPassword",
     "current_user",
@@ -81,7 +82,7 @@ _HOMES = {
     "guards": ("current_user", "requires"),
     "hookspecs": ("hookimpl",),
     "http.routing": ("Route",),
-    "messages": ("MailRequest", "Message", "Mint", "RenderedMessage", "Undeliverable"),
+    "messages": ("MailRequest", "Message", "Mint", "RenderedMessage", "Undeliverable", "Undelivered"),
     "models": ("Attempt", "Challenge", "Cookie", "Identity", "Issued", "Job", "Login", "Part", "User"),
     "protocols": ("Auth", "Plugin"),
     "settings": ("Settings",),

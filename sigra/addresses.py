@@ -40,6 +40,16 @@ def typed_email(text: str) -> str:
     return typed
 
 
+def mailbox_of(address: str) -> tuple[str, str]:
+    """Where mail to a typed address goes: the local part as it is, the domain in ASCII (A-labels, RFC 5890, 2.3.2.1).
+
+    Raises:
+        ValueError: It is not one address that mail can be sent to as it stands.
+    """
+    _, _, domain = _validated(address)
+    return address.rpartition("@")[0], domain
+
+
 def _bounded(text: str) -> str:
     if len(text) > _TYPED_LENGTH:
         raise ValueError("the address is too long")

@@ -9,7 +9,8 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
@@ -35,7 +36,7 @@ from sigra.events import Action, Event
 from sigra.flows import LOGIN_COOKIE, LOGIN_FIELD, Seam
 from sigra.hooks import Active, Calls, Installed
 from sigra.http import exchange
-from sigra.http.answers import FORM_METHOD, is_form, wants_page
+from sigra.http.answers import FORM_METHOD, add_cookies, is_form, see_other, wants_page
 from sigra.http.body import read_mapping, validate
 from sigra.http.client import TrustedProxies
 from sigra.http.cookies import only_value
@@ -45,6 +46,7 @@ from sigra.http.openapi import JSON, Face, document
 from sigra.http.rendering import Renderer, Source, names_in
 from sigra.http.routing import KEY, Route, RouteTable, overlap
 from sigra.mail import Outbox
+from sigra.mail.catalogues import Catalogues, beside
 from sigra.mail.rendering import MailRenderer
 from sigra.messages import MailRequest, Message
 from sigra.middleware import (
@@ -55,11 +57,11 @@ from sigra.middleware import (
     Resolver,
     RoutesMiddleware,
 )
-from sigra.models import Attempt, Login, User
+from sigra.models import Attempt, Cookie, Job, Login, User
 from sigra.protocols import Change, Plugin
 from sigra.settings import Settings
 from sigra.sources import option_name
-from sigra.worker import Background, Delivery, Worker
+from sigra.worker import Background, Delivery, Jobs, Worker
 
 if TYPE_CHECKING:
     from sigra.db.migrations import Lineage
@@ -73,6 +75,9 @@ Said = TypeVar("Said", Message, MailRequest)
 
 ITSELF = "sigra itself"
 """Who brings a route that no plugin does."""
+
+CLEANING = timedelta(hours=1)
+"""How often what has expired is deleted."""
 
 OWN = frozenset({LOGIN_FIELD, FORM_METHOD, "next"})
 """Members of a body that the seam reads."""
@@ -127,6 +132,7 @@ class Sigra:
 
         self._background = Background()
         self.cookies = tuple(name for one in self.plugins for name in getattr(one.plugin, "cookies", ()))
+        self._wire_names = {name: settings.cookie_name(name) for name in self.cookies}
         self.seam = Seam(
             self, self.calls, self.db, self.users, pendings, self._carriers(), self.cookies, spawn=self._spawn
         )
@@ -137,12 +143,11 @@ class Sigra:
         self._document = JSONResponse(self.openapi).body
         templates = self._templates()
         self._renderer = Renderer(templates)
-        delivery = Delivery(
-            self, self.calls, self.db, self.users, self.tokens, self.outbox, MailRenderer(templates), clock
-        )
+        mails = MailRenderer(templates, self._catalogues())
+        delivery = Delivery(self, self.calls, self.db, self.users, self.tokens, self.outbox, mails, clock)
         steps = {"request": delivery.answer, "message": delivery.deliver}
-        jobs = [job for _, its in self.calls.collect(self, hookspecs.register_jobs) for job in its]
-        self.worker = Worker(self.db, self.outbox, steps, core.jobs, jobs, clock=clock)
+        jobs = Jobs(self.db, core.jobs, self._jobs(pendings), clock=clock)
+        self.worker = Worker(self.db, self.outbox, steps, jobs, self._background)
         self.settings = self._with_home()
         [self._origin] = _origins("SIGRA_BASE_URL", [self.settings.base_url])
         self._trusted = _origins("SIGRA_TRUSTED_ORIGINS", self.settings.trusted_origins)
@@ -194,11 +199,11 @@ class Sigra:
         """Start, and do later work beside the requests."""
         await self.start()
         if self.settings.worker:
-            self.worker.start(self._background)
+            self.worker.start()
 
     async def aclose(self) -> None:
         """Wait for later work (5 s), close the resources in reverse, and the database."""
-        await self.worker.stop()
+        self.worker.stop()
         await self._background.drain()
         if self._open is not None:
             opened, self._open, self._opening = self._open, None, asyncio.Lock()
@@ -248,7 +253,10 @@ class Sigra:
         return await self.calls.each(self, spec, *args, **kwargs)
 
     def cookie(self, request: HTTPConnection, name: str) -> str | None:
-        return only_value(request.scope, self.settings.cookie_name(name))
+        return only_value(request.scope, self._wire_names.get(name) or self.settings.cookie_name(name))
+
+    def set_cookie(self, response: Response, cookie: Cookie) -> None:
+        add_cookies(response, self.settings, [cookie])
 
     def client(self, request: HTTPConnection) -> str:
         return self._client.client_address(request.scope)
@@ -321,7 +329,11 @@ class Sigra:
             given["parts"] = self._renderer.parts(outcomes, given)
         return self._renderer.response(template, given, status)
 
-    async def show(self, request: Request, page: str, body: Mapping[str, Any], status: int = 200) -> Response:
+    async def show(
+        self, request: Request, page: str, body: Mapping[str, Any], status: int = 200, *, then: str | None = None
+    ) -> Response:
+        if is_form(request) and then is not None and self._table.has("GET", then):
+            return see_other(f"{self.settings.mount_path}{then}")
         if is_form(request) or wants_page(request):
             shown = await self.first(
                 hookspecs.render_page, request=request, page=page, context=dict(body), status=status
@@ -345,11 +357,21 @@ class Sigra:
             Path(__file__).parent / "templates",
         ]
 
+    def _catalogues(self) -> Catalogues:
+        """The host's, the plugins', the core's."""
+        brought = beside([one.plugin for one in self.plugins])
+        return Catalogues([*self.settings.locales, *brought, Path(__file__).parent / "locale"])
+
+    def _jobs(self, pendings: PendingSignIns) -> list[Job]:
+        """The core's own, which clean its tables, and the plugins'."""
+        sweeps = {"tokens": self.tokens.sweep, "pending_sign_ins": pendings.sweep, "outbox": self.outbox.sweep}
+        own = [Job(name, CLEANING, partial(self.db.transaction, sweep)) for name, sweep in sweeps.items()]
+        return hooks.claim_jobs([(hooks.CORE, own), *self.calls.collect(self, hookspecs.register_jobs)])
+
     def _with_home(self) -> Settings:
         """The settings, `home` being the account page when there is one and nothing else is said."""
-        if "home" in self.settings.model_fields_set or not self.calls.asked(hookspecs.render_page):
-            return self.settings
-        if not self._table.has("GET", "/account"):
+        pages = ("/login", "/account")
+        if "home" in self.settings.model_fields_set or not all(self._table.has("GET", page) for page in pages):
             return self.settings
         return self.settings.model_copy(update={"home": f"{self.settings.mount_path}/account"})
 

@@ -49,7 +49,7 @@ def register_tables(auth: Auth, metadata: MetaData) -> Sequence[Table]:
 def register_routes(auth: Auth) -> Sequence[BaseRoute]:
     """Collect: return routes, their paths relative to the mount path.
 
-    A form that a route answers by 204, or by 200 with JSON, goes on to its `next` (303), unless it is `cross_origin`.
+    A form that a route answers by 204, or by 200 or 202 with JSON, goes on to its `next` (303), unless it is `cross_origin`.
     """
 
 
@@ -196,8 +196,8 @@ async def answer_mail_request(auth: Auth, tx: AsyncConnection, request: MailRequ
 async def send_message(auth: Auth, message: RenderedMessage) -> bool | None:
     """First: deliver a message and return True; None to leave it to the next.
 
-    Raising tries again later; raising `Undeliverable` never again. It may be asked twice for one message, with the
-    same `message_id`, after a worker was killed.
+    Raising tries again later: `Undelivered` says why to the operator, and `Undeliverable` that no later try can help.
+    It may be asked twice for one message, with the same `message_id`, after a worker was killed.
     """
 
 

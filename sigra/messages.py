@@ -97,5 +97,9 @@ class RenderedMessage:
     created_at: datetime
 
 
-class Undeliverable(Exception):
-    """Raised by `send_message` for what no later try can deliver; says why, without anything secret."""
+class Undelivered(Exception):
+    """Raised by `send_message` when a message cannot be delivered now; says why, without anything secret."""
+
+
+class Undeliverable(Undelivered):
+    """Raised by `send_message` for what no later try can deliver either."""

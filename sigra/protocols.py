@@ -19,7 +19,7 @@ from starlette.responses import Response
 from sigra.db import Database
 from sigra.events import Action, Event
 from sigra.messages import MailRequest, Message
-from sigra.models import Attempt, HeldToken, Login, MintedSecret, Status, User
+from sigra.models import Attempt, Cookie, HeldToken, Login, MintedSecret, Status, User
 from sigra.settings import Settings
 
 P = ParamSpec("P")
@@ -142,14 +142,19 @@ class Tokens(Protocol):
         ...
 
     async def count_code(self, tx: AsyncConnection, purpose: str, subject: str) -> bool:
-        """Use up one of five tries at the code of a subject, in a transaction of its own before the code is looked at.
+        """Use up one of five tries at the code of a subject, in a transaction of its own before `find_by_code`.
 
-        False when there is none to try; what follows does the same work then.
+        False when there is no code at all. It need not be asked: `find_by_code` itself finds nothing then, nor after
+        the last try, nor when nothing was counted.
         """
         ...
 
     async def find_by_code(self, tx: AsyncConnection, purpose: str, subject: str, code: str) -> HeldToken | None:
-        """What the token of a subject would give, by its code, once `count_code` said that it may be tried."""
+        """What the token of a subject would give, by its code; only within the tries that `count_code` counted."""
+        ...
+
+    async def waits(self, tx: AsyncConnection, purpose: str, subject: str) -> bool:
+        """Whether something that was issued about a subject is neither spent nor expired."""
         ...
 
     async def take(self, tx: AsyncConnection, held: HeldToken) -> bool:
@@ -226,6 +231,10 @@ class Auth(Protocol):
         Raises:
             Malformed: It was sent twice.
         """
+        ...
+
+    def set_cookie(self, response: Response, cookie: Cookie) -> None:
+        """Set a cookie on an answer, or delete it (`max_age=0`), under the name and with the attributes of all of ours."""
         ...
 
     def client(self, request: HTTPConnection) -> str:
@@ -340,9 +349,14 @@ class Auth(Protocol):
         """
         ...
 
-    async def show(self, request: Request, page: str, body: Mapping[str, Any], status: int = 200) -> Response:
+    async def show(
+        self, request: Request, page: str, body: Mapping[str, Any], status: int = 200, *, then: str | None = None
+    ) -> Response:
         """One answer on two faces: `body` as JSON, or for a person (a navigation, a form) the page with it as context.
 
         JSON too where no plugin renders that page.
+
+        Args:
+            then: The path of a page, relative to the mount path, that a form goes on to (303) instead.
         """
         ...

@@ -127,6 +127,7 @@ class Settings(BaseModel):
         trusted_proxies: Addresses or networks whose forwarding headers are believed.
         home: Where a browser goes when it asked for nowhere in particular; else the account page, or `/`.
         templates: Folders of the application's own templates, which come before all others.
+        locales: Folders of the application's own translations, which come before all others.
         app: `module:name` of the host's `Sigra`, for the command line.
         trace_hooks: Log which plugin was asked what.
         websocket_recheck: How old the identity of an open socket may be when a message arrives.
@@ -152,6 +153,7 @@ class Settings(BaseModel):
     trusted_proxies: tuple[str, ...] = ()
     home: str = "/"
     templates: tuple[Path, ...] = ()
+    locales: tuple[Path, ...] = ()
     app: str | None = None
     trace_hooks: bool = False
     websocket_recheck: timedelta = Field(default=timedelta(seconds=30), ge=timedelta(0))
@@ -241,7 +243,7 @@ class Settings(BaseModel):
             raise ValueError("it must be a path of the application, as in /")
         return path
 
-    @field_validator("templates")
+    @field_validator("templates", "locales")
     @classmethod
     def _folders(cls, paths: tuple[Path, ...]) -> tuple[Path, ...]:
         if not all(path.is_dir() for path in paths):

@@ -103,7 +103,7 @@ async def running(
     **options: Any,
 ) -> AsyncIterator[Client]:
     """A client of `app` behind a Sigra with its tables made; `client.sigra` is that Sigra, its clock stands still."""
-    settings = cheap_settings(database, **{"worker": False, **options})
+    settings = cheap_settings(database, **options)
     async with Sigra(settings, plugins, clock=clock or FrozenClock()) as auth:
         await create_tables(auth)
         async with Client(auth.wrap(app), auth) as client:

@@ -1,4 +1,4 @@
-"""What a run exercises, seen while it runs: hooks answered, options read, events, actions, codes and routes answered.
+"""What a run exercises, seen while it runs: hooks, options, events, actions, codes, routes and messages.
 
 `--exercised=FOLDER` makes every process of a run write what it saw into the folder; `missing` names what nobody saw.
 """
@@ -19,14 +19,18 @@ import pytest
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+import sigra
 from sigra import Settings, Sigra, hooks, hookspecs
 from sigra.events import Action, Event
 from sigra.flows import Seam
 from sigra.hooks import Calls
+from sigra.mail.rendering import MailRenderer
 from sigra.sources import option_name
 from sigra.testing import cheap_settings
 from tools import document_errors, document_events, document_hooks
 from tools.document_settings import is_section
+
+MESSAGES = Path(sigra.__file__).parent / "templates" / "mail"
 
 READ_EARLIER = {"SIGRA_APP"}
 """Options that are read where there are no settings yet, out of sight; the tests of the command line have them."""
@@ -44,6 +48,7 @@ def declared() -> dict[str, set[str]]:
         "event": {one.name for one in document_events.brought(Event)},
         "action": {one.name for one in document_events.brought(Action)},
         "code": set(document_errors.answered()),
+        "message": {file.stem for file in MESSAGES.glob("*.jinja")} - {"text", "html"},
         "route": {place for routes in auth.routes.values() for route in routes for place in places(route)},
     }
 
@@ -68,6 +73,7 @@ class Recorder:
         self._watch_deeds()
         self._watch_options()
         self._watch_answers()
+        looking_on(MailRenderer, "render", lambda _, kind, *rest, **more: self.seen["message"].add(kind))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         record = {kind: sorted(names) for kind, names in self.seen.items()}

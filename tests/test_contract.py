@@ -1,5 +1,6 @@
 """The contract of a plugin finds those who break it: one careless plugin a promise."""
 
+import types
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,6 +10,7 @@ from sqlalchemy import Column, ForeignKey, Integer, Table, Uuid
 from starlette.responses import PlainTextResponse
 
 from sigra import Event, Refused, Route, hookimpl
+from sigra.db import user_ref
 from sigra.testing import PluginContract, create_tables
 
 # This module is one that brings an event and an error; `Undeclared` says so and forgets to list them.
@@ -66,6 +68,33 @@ class Unreferenced(WithTable):
 class Orphaning(WithTable):
     def column(self):
         return Column("owner", Uuid, ForeignKey("sigra_users.id", ondelete="SET NULL"))
+
+
+class Keeping(WithTable):
+    def column(self):
+        return user_ref()
+
+
+class Erasing(Keeping):
+    @hookimpl
+    async def erase_user(self, tx, user):
+        raise NotImplementedError
+
+
+class Exporting(Bell):
+    held: ClassVar[object] = ()
+
+    @hookimpl
+    async def export_user(self, user):
+        return self.held
+
+
+class Boasting(Exporting):
+    held: ClassVar[object] = types.MappingProxyType({"account": {}})
+
+
+class Unspeakable(Exporting):
+    held: ClassVar[object] = types.MappingProxyType({"bell": {1: "a number is no name"}})
 
 
 class Squatter(Bell):
@@ -172,6 +201,19 @@ def test_another_abi_is_found():
 async def test_rows_that_outlive_their_user_are_found(auth_of, cls):
     with pytest.raises(AssertionError, match="sigra_bell"):
         await contract(cls).test_rows_of_a_user_go_with_the_user(await auth_of(cls))
+
+
+async def test_rows_that_outlive_an_erasure_are_found(auth_of):
+    await contract(Erasing).test_rows_of_a_user_can_be_erased_while_the_account_stays(await auth_of(Erasing))
+
+    with pytest.raises(AssertionError, match="sigra_bell"):
+        await contract(Keeping).test_rows_of_a_user_can_be_erased_while_the_account_stays(await auth_of(Keeping))
+
+
+@pytest.mark.parametrize("cls", [Boasting, Unspeakable])
+async def test_an_export_that_is_not_the_plugins_own_or_no_json_is_found(auth_of, cls):
+    with pytest.raises((AssertionError, TypeError)):
+        await contract(cls).test_what_it_exports_is_named_after_it(await auth_of(cls))
 
 
 async def test_a_table_that_could_be_another_plugins_is_found(auth_of):

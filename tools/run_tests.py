@@ -35,7 +35,7 @@ ON_THE_INTERPRETER = (
     "tests/test_flows.py",
     "tests/test_guards.py",
     "tests/test_testing.py",
-    "tests/test_worker.py",
+    "tests/worker",
 )
 """Event loops, contexts, signatures, drivers and frameworks: what another Python may do otherwise."""
 QUICK = ("--databases=sqlite", *ON_THE_INTERPRETER)

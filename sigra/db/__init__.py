@@ -1,9 +1,23 @@
 """Storage: what a plugin may use of it."""
 
+from sigra.db.batches import delete_batch
 from sigra.db.engine import Database
 from sigra.db.last_use import LastUse
 from sigra.db.lookup import Found, Lookup
 from sigra.db.schema import UserColumns, user_ref
-from sigra.db.types import Digest, Id, UTCDateTime
+from sigra.db.types import Digest, ExactText, Id, JSONText, UTCDateTime
 
-__all__ = ["Database", "Digest", "Found", "Id", "LastUse", "Lookup", "UTCDateTime", "UserColumns", "user_ref"]
+__all__ = [
+    "Database",
+    "Digest",
+    "ExactText",
+    "Found",
+    "Id",
+    "JSONText",
+    "LastUse",
+    "Lookup",
+    "UTCDateTime",
+    "UserColumns",
+    "delete_batch",
+    "user_ref",
+]

@@ -11,6 +11,7 @@ from sqlalchemy import Table, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sigra.crypto import KeyRing, new_secret
+from sigra.db.batches import delete_batch
 from sigra.db.identifiers import uuid7
 from sigra.db.users import UserTable
 from sigra.models import Login, User
@@ -88,6 +89,10 @@ class PendingSignIns:
     async def end(self, tx: AsyncConnection, user_id: uuid.UUID) -> None:
         """End all of a user's."""
         await tx.execute(delete(self._table).where(self._table.c.user_id == user_id))
+
+    async def sweep(self, tx: AsyncConnection) -> bool:
+        """Delete a batch of what has expired; whether more may be left."""
+        return await delete_batch(tx, self._table, self._table.c.expires_at <= self._clock())
 
 
 def _packed(login: Login) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Nothing is kept: a statement starts after every request that it answers has arri
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context
 from typing import Any
 
@@ -162,4 +162,11 @@ def _give(query: Query, asked: Sequence[_Asked], rows: Sequence[Row]) -> None:
     found = {bytes(row[query.index]): query.made(row) for row in rows}
     for digests, answer in asked:
         if not answer.done():
-            answer.set_result(next((found[digest] for digest in digests if digest in found), None))
+            answer.set_result(_first(found, digests))
+
+
+def _first(found: Mapping[bytes, Any], digests: Sequence[bytes]) -> Any:
+    for digest in digests:
+        if digest in found:
+            return found[digest]
+    return None

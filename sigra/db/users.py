@@ -9,7 +9,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Select, Table, delete, select, update
+from sqlalchemy import Column, ColumnElement, Select, Table, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -24,6 +24,10 @@ from sigra.models import Status, User
 _NO_COLUMNS: Mapping[str, Any] = MappingProxyType({})
 
 STATUS_EVENTS: Mapping[str, type[Event]] = MappingProxyType({"disabled": UserDisabled, "active": UserEnabled})
+
+
+OF_A_USER = ("sigra_pending_sign_ins", "sigra_tokens", "sigra_outbox")
+"""The core's tables that point at a user."""
 
 
 class UserReader:
@@ -176,10 +180,12 @@ class UserTable:
 
     async def delete(self, tx: AsyncConnection, user: User) -> None:
         """Delete the account; what points at it goes with it."""
+        await self._clear(tx, user)
         await tx.execute(delete(self._table).where(self._table.c.id == user.id))
 
     async def anonymise(self, tx: AsyncConnection, user: User) -> None:
         """Keep the account's row and nothing that says whose it was; the host's columns are the host's matter."""
+        await self._clear(tx, user)
         await self._update(
             tx,
             user,
@@ -204,6 +210,17 @@ class UserTable:
         if status in STATUS_EVENTS:
             await self._emit(tx, STATUS_EVENTS[status](user_id=user.id))
         return await self.by_id(user.id, tx) or replace(user, status=status)
+
+    async def _clear(self, tx: AsyncConnection, user: User) -> None:
+        """Delete the core's own rows: sign-ins that wait, tokens, mail to the user, and mail asked for by anybody."""
+        tables = self._table.metadata.tables
+        for name in OF_A_USER:
+            await tx.execute(delete(tables[name]).where(tables[name].c.user_id == user.id))
+        if user.email is not None:
+            spellings = {user.email.lower(), canonical_email(user.email)}
+            recipient, subject = tables["sigra_outbox"].c.recipient, tables["sigra_tokens"].c.subject
+            await tx.execute(delete(tables["sigra_outbox"]).where(func.lower(recipient).in_(spellings)))
+            await tx.execute(delete(tables["sigra_tokens"]).where(subject.in_(spellings)))
 
     async def _update(self, tx: AsyncConnection, user: User, **values: Any) -> None:
         table = self._table

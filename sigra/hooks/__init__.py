@@ -5,7 +5,9 @@ Knows no plugin, as no plugin knows this room.
 
 from sigra.hooks.calls import Calls
 from sigra.hooks.conflicts import (
+    CORE,
     check_declarations,
+    claim_jobs,
     claim_routes,
     claim_tables,
     claim_templates,
@@ -15,11 +17,13 @@ from sigra.hooks.conflicts import (
 from sigra.hooks.discovery import Active, Installed, activate, installed, section_model, select
 
 __all__ = [
+    "CORE",
     "Active",
     "Calls",
     "Installed",
     "activate",
     "check_declarations",
+    "claim_jobs",
     "claim_routes",
     "claim_tables",
     "claim_templates",

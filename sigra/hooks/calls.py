@@ -19,6 +19,7 @@ import pluggy
 from sigra.errors import ConfigurationError, HookFailed, SigraError
 from sigra.hooks.discovery import Active
 from sigra.hookspecs import API, PROJECT
+from sigra.messages import Undelivered
 from sigra.protocols import Auth
 
 P = ParamSpec("P")
@@ -204,7 +205,7 @@ class Calls:
         """Raise what the caller is told of a plugin's error: ours as it is, anything else without its text."""
         self._tell_trace(hook, one, error)
         # A configuration error ends the process when nobody catches it: no request may do that.
-        if isinstance(error, SigraError) and not isinstance(error, ConfigurationError):
+        if isinstance(error, SigraError | Undelivered) and not isinstance(error, ConfigurationError):
             raise error
         _log.error("plugin %s failed in %s", one.plugin, hook, exc_info=error)
         raise HookFailed from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import MetaData, Table
@@ -12,10 +13,14 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from sigra import errors, events
 from sigra.errors import ConfigurationError, SigraError
 from sigra.hooks.discovery import Active
+from sigra.models import Job
 
 T = TypeVar("T")
 
-_CORE = "the core"
+CORE = "the core"
+"""Who brings what no plugin does."""
+
+JOB_NAME_LENGTH = 64
 
 
 def check_declarations(plugins: Sequence[Active], core_cookies: Iterable[str]) -> None:
@@ -32,7 +37,7 @@ def check_declarations(plugins: Sequence[Active], core_cookies: Iterable[str]) -
     _unique("event", plugins, lambda active: _names(active, "events", "name"), _own(events, events.Event, "name"))
     _unique("error code", plugins, lambda active: _names(active, "errors", "code"), _own(errors, SigraError, "code"))
     _unique("carrier", plugins, lambda active: declared(active, "carriers"), {})
-    _unique("cookie", plugins, lambda active: declared(active, "cookies"), dict.fromkeys(core_cookies, _CORE))
+    _unique("cookie", plugins, lambda active: declared(active, "cookies"), dict.fromkeys(core_cookies, CORE))
 
 
 def declared(active: Active, attribute: str) -> tuple[Any, ...]:
@@ -72,7 +77,7 @@ def _names(active: Active, attribute: str, name: str) -> list[str]:
 def _own(module: Any, root: type[Any], name: str) -> dict[str, str]:
     classes = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, root)]
     names = [getattr(cls, name, None) for cls in classes]
-    return {text: _CORE for text in names if isinstance(text, str)}
+    return {text: CORE for text in names if isinstance(text, str)}
 
 
 def _unique(
@@ -123,7 +128,7 @@ def claim_tables(
     Raises:
         ConfigurationError: Names the plugins and the cure.
     """
-    taken = dict.fromkeys(core, _CORE)
+    taken = dict.fromkeys(core, CORE)
     claimed: dict[str, tuple[Table, ...]] = {}
     before = set(metadata.tables)
     try:
@@ -211,6 +216,29 @@ def claim_templates(answers: Iterable[tuple[str, Sequence[T]]], names: Callable[
                 )
             taken[name] = plugin
     return tuple(claimed)
+
+
+def claim_jobs(answers: Iterable[tuple[str, Sequence[Job]]]) -> list[Job]:
+    """Every plugin's jobs, and the core's: the name says whose turn it is, so that no two have one.
+
+    Raises:
+        ConfigurationError: Names the plugins, the job and the cure.
+    """
+    claimed: dict[str, tuple[str, Job]] = {}
+    for plugin, its in answers:
+        for job in its:
+            if job.name in claimed:
+                raise ConfigurationError(
+                    f"Two bring the job {job.name}: {claimed[job.name][0]} and plugin {plugin}. "
+                    f"Switch one off in SIGRA_PLUGINS, as in -{plugin}."
+                )
+            if len(job.name) > JOB_NAME_LENGTH or job.every <= timedelta(0):
+                raise ConfigurationError(
+                    f"Plugin {plugin} brings the job {job.name}: give it a name of at most {JOB_NAME_LENGTH} "
+                    "characters and an interval above zero."
+                )
+            claimed[job.name] = (plugin if plugin == CORE else f"plugin {plugin}", job)
+    return [job for _, job in claimed.values()]
 
 
 def _check_route(

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from sigra.errors import FieldError, SigraError, ValidationFailed
+from sigra.errors import FieldError, InvalidToken, SigraError, ValidationFailed
 
 _SECRET = re.compile(r"password|secret|token|code|pin|key", re.IGNORECASE)
 """Names of fields that are never shown again: pages lie in caches and over shoulders."""
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,14 @@ class Form:
         path: Where it posts to, relative to the mount path.
         error: What a post to it was refused with.
         typed: The fields of that post, without secrets.
+        token: The mailed token of that post when something else was wrong, for a hidden field: it is not spent, and the
+            link that brought it is gone by now.
     """
 
     path: str
     error: SigraError | None = None
     typed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    token: str | None = field(default=None, repr=False)
 
     def id(self, name: str) -> str:
         """The id of a field, unlike those of other forms."""
@@ -54,6 +59,7 @@ class Forms:
     def __init__(self, posted: str | None, error: SigraError | None, typed: Mapping[str, Any]) -> None:
         self._posted, self._error = posted, error
         self._typed = {name: text for name, text in typed.items() if isinstance(text, str) and not _SECRET.search(name)}
+        self._token = None if isinstance(error, InvalidToken) else _token(typed.get("token"))
         self.told = False
         """Whether the error is some form's: then the page itself does not tell it too."""
 
@@ -69,4 +75,8 @@ class Forms:
         if self._error is None or not is_posted:
             return Form(path)
         self.told = True
-        return Form(path, self._error, self._typed)
+        return Form(path, self._error, self._typed, self._token)
+
+
+def _token(text: object) -> str | None:
+    return text if isinstance(text, str) and _TOKEN.fullmatch(text) else None

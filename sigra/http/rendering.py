@@ -12,6 +12,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from sigra.errors import SigraError
+from sigra.http.headers import mount_headers, script_hash
 from sigra.http.readable import browser, moment
 from sigra.models import Part
 
@@ -37,6 +38,8 @@ class Renderer:
             lstrip_blocks=True,
         )
         self._environment.filters.update(browser=browser, moment=moment)
+        self._environment.globals["script"] = self._script
+        self._scripts: dict[str, str] = {}
 
     def render(self, template: str, context: Mapping[str, Any]) -> str:
         """The page as text.
@@ -48,8 +51,17 @@ class Renderer:
         return self._environment.get_template(template).render(dict(context))
 
     def response(self, template: str, context: Mapping[str, Any], status: int = 200) -> HTMLResponse:
-        """The page as an answer."""
-        return HTMLResponse(self.render(template, context), status_code=status)
+        """The page as an answer that allows the scripts which its templates name: `{{ script("badge/badge.js") }}`."""
+        page = self.render(template, context)
+        hashes = [digest for element, digest in self._scripts.items() if element in page]
+        return HTMLResponse(page, status_code=status, headers=mount_headers(hashes) if hashes else None)
+
+    def _script(self, template: str) -> Markup:
+        """A script, its text the same on every page: it is given no values, so that none can become code."""
+        text = self.render(template, {})
+        element = f"<script>{text}</script>"
+        self._scripts[element] = script_hash(text)
+        return Markup(element)  # noqa: S704  (a template's own text)
 
     def parts(
         self, outcomes: Iterable[tuple[str, Sequence[Part] | SigraError]], context: Mapping[str, Any]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Table, delete, insert, select, update
+from sqlalchemy import ColumnElement, Table, and_, delete, insert, select, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from sigra.db.batches import delete_batch
 from sigra.db.identifiers import uuid7
 from sigra.messages import MailRequest, Message, Mint
 
@@ -20,7 +21,11 @@ Phase = Literal["request", "message"]
 LEASE = timedelta(minutes=5)
 """How long a row is its worker's: longer than a delivery may take, so that only a killed worker's is taken up again."""
 
+DEAD_FOR = timedelta(days=30)
+"""How long an operator may look at what was given up, and retry it."""
+
 LANGUAGES_LENGTH = 128
+PROBLEM_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,39 +90,38 @@ class Outbox:
         rows = await tx.execute(statement.order_by(table.c.due_at, table.c.id).limit(limit))
         return [_waiting(row) for row in rows]
 
-    async def claim(self, tx: AsyncConnection, waiting: Waiting) -> bool:
-        """Make a row this worker's for a while; False when another was first."""
-        table = self._table
-        claimed = await tx.execute(
-            update(table)
-            .where(
-                table.c.id == waiting.id,
-                table.c.due_at == waiting.due_at,
-                table.c.tries == waiting.tries,
-                table.c.dead_at.is_(None),
-            )
-            .values(due_at=self._clock() + LEASE, tries=waiting.tries + 1)
-        )
-        return claimed.rowcount == 1
+    async def claim(self, tx: AsyncConnection, waiting: Waiting) -> Waiting | None:
+        """The row as this worker's for a while, the try counted before it is made; None when another was first."""
+        own = replace(waiting, due_at=self._clock() + LEASE, tries=waiting.tries + 1)
+        return own if await self._change(tx, waiting, due_at=own.due_at, tries=own.tries) else None
 
-    async def note_minted(self, tx: AsyncConnection, id: uuid.UUID) -> bool:
+    async def note_minted(self, tx: AsyncConnection, waiting: Waiting) -> bool:
         """Note, in the transaction that makes a message's token, that it is made; False when it was before."""
         table = self._table
         noted = await tx.execute(
-            update(table).where(table.c.id == id, table.c.minted_at.is_(None)).values(minted_at=self._clock())
+            update(table).where(table.c.id == waiting.id, table.c.minted_at.is_(None)).values(minted_at=self._clock())
         )
         return noted.rowcount == 1
 
-    async def done(self, tx: AsyncConnection, id: uuid.UUID) -> bool:
-        """Take out what is sent, answered or no more to be sent; False when it was out already."""
-        gone = await tx.execute(delete(self._table).where(self._table.c.id == id))
+    async def done(self, tx: AsyncConnection, waiting: Waiting) -> bool:
+        """Take out what is sent, answered or no more to be sent; False when it is another worker's by now."""
+        gone = await tx.execute(delete(self._table).where(self._held(waiting)))
         return gone.rowcount == 1
 
-    async def postpone(self, tx: AsyncConnection, id: uuid.UUID, delay: timedelta | None, problem: str) -> None:
+    async def postpone(self, tx: AsyncConnection, waiting: Waiting, delay: timedelta | None, problem: str) -> bool:
         """Try again after `delay`; with None never again, until an operator says so."""
         now = self._clock()
         values: dict[str, Any] = {"dead_at": now} if delay is None else {"due_at": now + delay}
-        await tx.execute(update(self._table).where(self._table.c.id == id).values(problem=problem[:200], **values))
+        return await self._change(tx, waiting, problem=problem[:PROBLEM_LENGTH], **values)
+
+    async def _change(self, tx: AsyncConnection, waiting: Waiting, **values: Any) -> bool:
+        changed = await tx.execute(update(self._table).where(self._held(waiting)).values(**values))
+        return changed.rowcount == 1
+
+    def _held(self, waiting: Waiting) -> ColumnElement[bool]:
+        """Whether the row is as it was seen: every worker that takes it moves the end of the lease."""
+        table = self._table
+        return and_(table.c.id == waiting.id, table.c.due_at == waiting.due_at, table.c.dead_at.is_(None))
 
     async def list(self, tx: AsyncConnection) -> list[Waiting]:
         """All that waits or was given up, the oldest first."""
@@ -128,8 +132,13 @@ class Outbox:
         """Make what was given up due again: one row, or all of them; how many there were."""
         table = self._table
         chosen = table.c.dead_at.is_not(None) if id is None else (table.c.id == id) & table.c.dead_at.is_not(None)
-        again = await tx.execute(update(table).where(chosen).values(dead_at=None, due_at=self._clock(), tries=0))
+        values = {"dead_at": None, "due_at": self._clock(), "tries": 0}
+        again = await tx.execute(update(table).where(chosen).values(values))
         return again.rowcount
+
+    async def sweep(self, tx: AsyncConnection) -> bool:
+        """Delete a batch of what was given up long ago; whether more may be left."""
+        return await delete_batch(tx, self._table, self._table.c.dead_at <= self._clock() - DEAD_FOR)
 
     async def _add(
         self,

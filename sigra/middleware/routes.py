@@ -134,7 +134,7 @@ def _returning(send: Send, location: str) -> Send:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(raw=list(message.get("headers", ())))
             is_json = "application/json" in headers.get("content-type", "")
-            done = message["status"] == 204 or (message["status"] == 200 and is_json)
+            done = message["status"] == 204 or (message["status"] in (200, 202) and is_json)
             if done:
                 del headers["content-type"]
                 headers.update({"location": location, "content-length": "0"})

@@ -122,6 +122,38 @@ sa.Table(
     sa.Column("last_used_at", UTCDateTime),
 )
 
+sa.Table(
+    "sigra_email_changes",
+    metadata,
+    user_ref(primary_key=True),
+    sa.Column("id", Id, nullable=False),
+    sa.Column("new_email", sa.String(254), nullable=False),
+    sa.Column("old_email", sa.String(254)),
+    sa.Column("security_version", sa.Integer, nullable=False),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    sa.Column("expires_at", UTCDateTime, nullable=False, index=True),
+)
+
+sa.Table(
+    "sigra_account_deletions",
+    metadata,
+    user_ref(primary_key=True),
+    sa.Column("requested_at", UTCDateTime, nullable=False),
+    sa.Column("erase_at", UTCDateTime, nullable=False, index=True),
+)
+
+sa.Table(
+    "sigra_magic_links",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("email_canonical", ExactText(254), index=True),
+    sa.Column("browser_digest", Digest, nullable=False, unique=True),
+    sa.Column("remember", sa.Boolean, nullable=False),
+    sa.Column("next", sa.String(2048)),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    sa.Column("expires_at", UTCDateTime, nullable=False, index=True),
+)
+
 
 def upgrade() -> None:
     create_missing(op.get_bind(), metadata)

@@ -224,6 +224,14 @@ class Sessions:
         ended = delete(self.table).where(self.table.c.user_id == user.id)
         await tx.execute(ended if keep is None else ended.where(self.table.c.id != keep))
 
+    @hookimpl
+    async def erase_user(self, tx: AsyncConnection, user: User) -> None:
+        await tx.execute(delete(self.table).where(self.table.c.user_id == user.id))
+
+    @hookimpl
+    async def export_user(self, auth: Auth, user: User) -> AllSessions:
+        return {"sessions": [_public(row, None) for row in await self._rows(auth, user)]}
+
     # Routes
 
     async def sign_out(self, auth: Auth, request: Request) -> Response:
@@ -268,12 +276,13 @@ class Sessions:
         ]
 
     async def _live(self, auth: Auth, identity: Identity) -> list[PublicSession]:
-        mine = self.table.c.user_id == identity.user.id
-        query = select(self.table).where(mine).order_by(self.table.c.created_at.desc())
-        async with auth.db.connect() as tx:
-            rows = [dict(row) for row in (await tx.execute(query)).mappings()]
-        now = auth.clock()
+        now, rows = auth.clock(), await self._rows(auth, identity.user)
         return [_public(row, identity.session_id) for row in rows if _is_alive(row, now)]
+
+    async def _rows(self, auth: Auth, user: User) -> list[dict[str, Any]]:
+        query = select(self.table).where(self.table.c.user_id == user.id).order_by(self.table.c.created_at.desc())
+        async with auth.db.connect() as tx:
+            return [dict(row) for row in (await tx.execute(query)).mappings()]
 
     async def revoke_one(self, auth: Auth, request: Request) -> Response:
         """DELETE /sessions/{id}: end a session; 404 for foreign and absent alike; the present one is a sign-out."""

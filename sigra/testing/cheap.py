@@ -26,5 +26,7 @@ def cheap_settings(database_url: str = "sqlite:///:memory:", *, https: bool = Fa
         "database_url": database_url,
         "development": True,
         "password": CHEAPEST_HASH,
+        # What waits is done when the test says so: `await auth.worker.work()`.
+        "worker": False,
     }
     return Settings(**{**usual, **options})

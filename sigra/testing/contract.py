@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import types
@@ -20,7 +21,7 @@ from sigra.db.schema import USERS
 from sigra.errors import ConfigurationError, SigraError
 from sigra.events import Event
 from sigra.hooks import installed
-from sigra.hookspecs import API
+from sigra.hookspecs import API, erase_user, export_user
 from sigra.protocols import Plugin
 from sigra.testing.accounts import create_tables, make_api_key, make_user, migrate
 from sigra.testing.cheap import cheap_settings
@@ -117,6 +118,20 @@ class PluginContract:
                 targets = [key for key in column.foreign_keys if key.target_fullname == f"{USERS}.id"]
                 assert targets or not column.name.endswith("user_id"), f"{table.name}.{column.name} is no user_ref()"
                 assert all(key.ondelete == "CASCADE" for key in targets), f"{table.name}.{column.name} does not cascade"
+
+    async def test_rows_of_a_user_can_be_erased_while_the_account_stays(self, auth: Sigra) -> None:
+        """An account that is made anonymous stays, and no cascade ends what the plugin holds about its user."""
+        of_users = [table.name for table in self.tables(auth) if _points_at_users(table)]
+        asked = auth.calls.asked(erase_user)
+        assert not of_users or self.name() in asked, f"{of_users[0]} holds rows of users: implement erase_user"
+
+    async def test_what_it_exports_is_named_after_it(self, auth: Sigra) -> None:
+        user = await make_user(auth)
+
+        for plugin, held in await auth.calls.answers(auth, export_user, user=user):
+            if plugin == self.name():
+                assert json.loads(json.dumps(held)) == held
+                assert all(name == plugin or name.startswith(f"{plugin}_") for name in held), list(held)
 
     async def test_its_routes_are_below_the_mount_path(self, auth: Sigra) -> None:
         for route in self.routes(auth):
@@ -230,6 +245,10 @@ class PluginContract:
 async def _names(auth: Sigra) -> set[str]:
     async with auth.db.connect() as tx:
         return set(await tx.run_sync(lambda connection: inspect(connection).get_table_names()))
+
+
+def _points_at_users(table: Table) -> bool:
+    return any(key.target_fullname == f"{USERS}.id" for column in table.columns for key in column.foreign_keys)
 
 
 def _is_value(value: Any) -> bool:

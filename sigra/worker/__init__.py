@@ -2,6 +2,7 @@
 
 from sigra.worker.background import PATIENCE, Background
 from sigra.worker.delivery import Delivery
+from sigra.worker.jobs import Jobs
 from sigra.worker.loop import Worker
 
-__all__ = ["PATIENCE", "Background", "Delivery", "Worker"]
+__all__ = ["PATIENCE", "Background", "Delivery", "Jobs", "Worker"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from contextvars import Context
 from typing import Any
 
@@ -25,16 +26,20 @@ class Background:
         return task
 
     async def drain(self, patience: float = PATIENCE) -> None:
-        """Wait for the tasks of this loop, then cancel what is left.
+        """Wait for the tasks of this loop, and for those that they spawn; then cancel what is left.
 
         Args:
             patience: Seconds.
         """
-        loop = asyncio.get_running_loop()
-        tasks = {task for task in self._tasks if task.get_loop() is loop}
-        if not tasks:
-            return
-        _, late = await asyncio.wait(tasks, timeout=patience)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while tasks := self._of_this_loop():
+                    await asyncio.wait(tasks)
+        late = self._of_this_loop()
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
+
+    def _of_this_loop(self) -> set[asyncio.Task[None]]:
+        loop = asyncio.get_running_loop()
+        return {task for task in self._tasks if task.get_loop() is loop}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -13,14 +14,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sigra import hookspecs
 from sigra.db.engine import Database
-from sigra.db.single_use import SingleUseTokens
+from sigra.db.single_use import Derived, SingleUseTokens
 from sigra.db.users import UserTable
 from sigra.hooks import Calls
 from sigra.mail import Outbox, Waiting
 from sigra.mail.rendering import MailRenderer
-from sigra.messages import RenderedMessage
+from sigra.messages import Mint, RenderedMessage, Undelivered
 from sigra.models import User
 from sigra.protocols import Auth
+from sigra.settings import Settings
+
+_log = logging.getLogger("sigra.worker")
 
 
 @dataclass(frozen=True)
@@ -41,47 +45,71 @@ class Delivery:
         await self.db.transaction(partial(self._answer, waiting=waiting))
 
     async def _answer(self, tx: AsyncConnection, waiting: Waiting) -> None:
-        if await self.outbox.done(tx, waiting.id):
+        if await self.outbox.done(tx, waiting):
             await self.calls.each(self.auth, hookspecs.answer_mail_request, tx=tx, request=waiting.request)
 
     async def deliver(self, waiting: Waiting) -> None:
         """Render a message, send it, and take it out of the table."""
-        if waiting.mint is None or waiting.created_at + waiting.mint.lifetime > self.clock():
-            user = None if waiting.user_id is None else await self.users.by_id(waiting.user_id)
-            secrets = await self._secrets(waiting)
-            message = self._rendered(waiting, user, secrets)
-            if not await self.calls.first(self.auth, hookspecs.send_message, message=message):
-                raise LookupError("no plugin sends mail")
-        await self.db.transaction(partial(self.outbox.done, id=waiting.id))
+        secrets = await self.db.transaction(partial(self._secrets, waiting=waiting))
+        if secrets is None:
+            _log.info("message %s %s is dropped: its link was used, replaced or has ended", waiting.kind, waiting.id)
+        else:
+            await self._send(waiting, secrets)
+        await self.db.transaction(partial(self.outbox.done, waiting=waiting))
 
-    async def _secrets(self, waiting: Waiting) -> dict[str, Any]:
-        """The token of a message: made good once, and said again when it is sent again."""
+    async def _send(self, waiting: Waiting, secrets: Mapping[str, Any]) -> None:
+        user = None if waiting.user_id is None else await self.users.by_id(waiting.user_id)
+        message = self._rendered(waiting, user, secrets)
+        if not await self.calls.first(self.auth, hookspecs.send_message, message=message):
+            raise Undelivered("no plugin sends mail")
+
+    async def _secrets(self, tx: AsyncConnection, waiting: Waiting) -> Mapping[str, Any] | None:
+        """What the template is given: nothing for a message without a token, None for one whose token has ended."""
         mint = waiting.mint
         if mint is None:
             return {}
-        derived = self.tokens.derived(mint.purpose, waiting.id)
-        if waiting.minted_at is None:
+        made = await self._made_good(tx, waiting, mint)
+        if made is None:
+            return None
+        secrets = {"token": made.token, "link": f"{self.auth.url_for(mint.page)}#token={made.token}"}
+        return {**secrets, "code": made.code} if mint.code else secrets
 
-            async def make_good(tx: AsyncConnection) -> None:
-                if await self.outbox.note_minted(tx, waiting.id):
-                    await self.tokens.issue_derived(tx, mint, waiting.user_id, derived)
+    async def _made_good(self, tx: AsyncConnection, waiting: Waiting, mint: Mint) -> Derived | None:
+        """The token of a message: made good once, and said again when it is sent again, while it stays unspent."""
+        if not await self.outbox.note_minted(tx, waiting):
+            return await self.tokens.standing(tx, mint.purpose, waiting.id)
+        if waiting.created_at + mint.lifetime <= self.clock():
+            return None
+        return await self.tokens.issue_derived(tx, mint, waiting.user_id, waiting.id, waiting.created_at)
 
-            await self.db.transaction(make_good)
-        secrets = {"token": derived.token, "link": f"{self.auth.url_for(mint.page)}#token={derived.token}"}
-        return {**secrets, "code": derived.code} if mint.code else secrets
-
-    def _rendered(self, waiting: Waiting, user: User | None, secrets: dict[str, Any]) -> RenderedMessage:
+    def _rendered(self, waiting: Waiting, user: User | None, secrets: Mapping[str, Any]) -> RenderedMessage:
         settings = self.auth.settings
         host = urlsplit(settings.base_url).hostname or ""
-        context = {**waiting.context, **secrets, "auth": self.auth, "user": user, "host": host, "message": waiting}
-        subject, text, html = self.renderer.render(waiting.kind, context)
+        language = self.renderer.catalogues.preferred(None if user is None else user.locale, waiting.languages)
+        context = {
+            **waiting.context,
+            **secrets,
+            "auth": self.auth,
+            "user": user,
+            "host": host,
+            "home": settings.base_url,
+            "product": _product(settings) or host,
+            "message": waiting,
+        }
+        said = self.renderer.render(waiting.kind, language, context)
         return RenderedMessage(
             kind=waiting.kind,
-            message_id=f"{waiting.id}@{host}",
+            # An IPv6 address is a literal (RFC 5322, section 3.6.4).
+            message_id=f"{waiting.id}@{f'[{host}]' if ':' in host else host}",
             recipient=waiting.recipient,
-            subject=subject,
-            language="en",
-            text=text,
-            html=html,
+            subject=said.subject,
+            language=language,
+            text=said.text,
+            html=said.html,
             created_at=waiting.created_at,
         )
+
+
+def _product(settings: Settings) -> str:
+    """What the pages call the application, when there are pages."""
+    return str(getattr(getattr(settings, "pages", None), "title", ""))

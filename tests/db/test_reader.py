@@ -69,7 +69,7 @@ async def badges(db):
     await create_all(db, metadata)
     await db.transaction(lambda tx: tx.execute(insert(core.users), OWNER))
     yield table
-    for name in [core.pending_sign_ins.name, core.tokens.name]:
+    for name in set(core.names) - {core.users.name}:
         metadata.remove(metadata.tables[name])
 
 

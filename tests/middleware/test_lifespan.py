@@ -167,5 +167,22 @@ async def test_what_start_up_made_is_left_out_of_collections_until_shutdown() ->
     assert await frozen_while_serving() == [False, True, False]
 
 
+async def test_young_garbage_is_looked_for_less_often_until_shutdown() -> None:
+    before, seen = gc.get_threshold(), list[tuple[int, int, int]]()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        seen.append(gc.get_threshold())
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    await live(Sigra(cheap_settings()).wrap(app))
+    await live(Sigra(cheap_settings(gc_freeze=False)).wrap(app))
+
+    assert seen == [(max(before[0], 10_000), *before[1:]), before]
+    assert gc.get_threshold() == before
+
+
 async def test_the_collector_is_left_alone_when_told_so() -> None:
     assert await frozen_while_serving(gc_freeze=False) == [False, False, False]

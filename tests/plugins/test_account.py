@@ -51,7 +51,13 @@ async def test_the_account_says_who_its_user_is(database: str) -> None:
         answer = await client.get("/auth/account")
 
     assert answer.status_code == 200
-    assert answer.json() == {"id": str(user.id), "email": "ada@example.com", "email_verified": True, "name": "Ada"}
+    assert answer.json() == {
+        "id": str(user.id),
+        "email": "ada@example.com",
+        "email_verified": True,
+        "name": "Ada",
+        "locale": None,
+    }
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH"])
@@ -198,7 +204,7 @@ async def test_the_page_has_a_section_of_every_plugin() -> None:
         page = await account(client)
 
     sections = re.findall(r'<section id="([a-z-]+)" aria-labelledby="\1-heading"', page.text)
-    assert sections == ["profile", "password", "sessions", "api-keys"]
+    assert sections == ["profile", "email", "password", "sessions", "api-keys", "data"]
     assert 'action="/auth/logout"' in page.text
     assert 'value="Ada"' in page.text and "ada@example.com" in page.text
 
@@ -451,7 +457,7 @@ async def test_a_key_is_made_by_a_form_and_shown_once() -> None:
     async with running(MEMORY) as client:
         browser = await signed_in(client)
         page = await account(client)
-        expiry = re.findall(r'<option value="([^"]+)"', page.text)[1]
+        expiry = re.findall(r'<option value="(2[^"]+)"', page.text)[1]
         form = {"name": "Deploy", "scopes": "deploy:run, reports:read", "expires_at": expiry}
         made = await browser.post(action(page, "api-keys"), data=form)
         after = await account(client)

@@ -32,6 +32,7 @@ The Sigra demo is ready. Stop it with Ctrl+C; what it keeps is in {folder}/.
 Address: {url}
 E-mail: {email}
 Password: {secrets.password}
+Mailbox: {url}/auth/mailbox
 
 curl -H "Authorization: Bearer {secrets.api_key}" {url}/api/report
 """

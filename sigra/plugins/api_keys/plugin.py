@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import click
 from pydantic import BaseModel, ConfigDict, ValidationError
-from sqlalchemy import Column, MetaData, String, Table, Text, delete, insert, select
+from sqlalchemy import Column, MetaData, String, Table, Text, delete, func, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
@@ -25,14 +25,15 @@ from sigra.events import Event
 from sigra.guards import confirmation, current_user, requires
 from sigra.hookspecs import hookimpl
 from sigra.http.routing import Route
+from sigra.messages import Message
 from sigra.models import Identity, Part, User, timestamp
 from sigra.plugins.api_keys.shapes import PREFIX, AllKeys, CreatedKey, NewKey, PublicKey, Scope, public
 from sigra.protocols import Auth
 
 PURPOSE = "api_key"
 
-KEPT_AT = frozenset({"password_changed", "password_reset", "sign_out"})
-"""Reasons that end sessions and leave keys: programs go on when a person changes a password."""
+KEPT_AT = frozenset({"password_changed", "password_reset", "email_changed", "sign_out"})
+"""Reasons that end sessions and leave keys: programs go on when a person changes a password or an address."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +143,25 @@ class APIKeys:
     @hookimpl
     async def revoke_credentials(self, tx: AsyncConnection, user: User, reason: str) -> None:
         if reason not in KEPT_AT:
-            await tx.execute(delete(self.table).where(self.table.c.user_id == user.id))
+            await self.erase_user(tx, user)
+
+    @hookimpl
+    async def forget_authenticators(self, tx: AsyncConnection, user: User) -> None:
+        await self.erase_user(tx, user)
+
+    @hookimpl
+    async def erase_user(self, tx: AsyncConnection, user: User) -> None:
+        await tx.execute(delete(self.table).where(self.table.c.user_id == user.id))
+
+    @hookimpl
+    async def export_user(self, auth: Auth, user: User) -> AllKeys:
+        return {"api_keys": await self._public_keys(auth, user)}
+
+    async def count(self, auth: Auth, tx: AsyncConnection, user: User) -> int:
+        """How many keys let programs in for the user."""
+        expires = self.table.c.expires_at
+        live = (self.table.c.user_id == user.id, or_(expires.is_(None), expires > auth.clock()))
+        return await tx.scalar(select(func.count()).select_from(self.table).where(*live)) or 0
 
     # Routes
 
@@ -211,6 +230,9 @@ class APIKeys:
         await tx.execute(insert(self.table).values(row))
         metadata = {"key_id": str(row["id"]), "name": wanted.name, "scopes": sorted(set(wanted.scopes))}
         await auth.emit(tx, APIKeyCreated(user_id=user.id, metadata=metadata))
+        if user.email is not None:
+            context = {"prefix": PREFIX, "last_four": row["last_four"]}
+            await auth.send(tx, Message("api_key_created", user.email, user, context))
         return secret.text, row
 
     async def revoke(self, auth: Auth, request: Request) -> Response:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
 import click
@@ -20,26 +20,25 @@ from starlette.responses import Response
 from sigra import hookspecs
 from sigra.answers import DONE, SIGN_IN, Problem
 from sigra.db import UTCDateTime, user_ref
-from sigra.errors import Conflict, InvalidCredentials, WeakPassword
+from sigra.errors import Conflict, InvalidCredentials, LoginExpired, WeakPassword
 from sigra.events import Action, Event
 from sigra.guards import confirmation, current_user, requires
 from sigra.hookspecs import hookimpl
 from sigra.http.routing import Route
-from sigra.models import Login, Part, User
+from sigra.messages import Message
+from sigra.models import Challenge, Login, Part, User, timestamp
+from sigra.plugins.api_keys import APIKeys
+from sigra.plugins.password import hookspecs as own_hookspecs
 from sigra.plugins.password.breaches import Breaches
+from sigra.plugins.password.credentials import Credentials
 from sigra.plugins.password.policy import Policy
 from sigra.protocols import Auth
 
 HAS_ONE = "The account has a password already. Change it instead."
 
 
-class Credentials(BaseModel):
-    """The body of a sign-in: address at most 254 characters (RFC 5321, section 4.5.3.1), password at most 1,024."""
-
-    email: Annotated[str, Field(max_length=254)]
-    password: Annotated[str, Field(max_length=1024, repr=False)]
-    remember: bool = False
-    next: Annotated[str | None, Field(max_length=2048)] = None
+ENROLLING = "email_verification"
+"""The method of a sign-in that may only go on to choose a first password: an address alone lets nobody in."""
 
 
 class NewPassword(BaseModel):
@@ -89,6 +88,7 @@ class Password:
     name = "password"
     api = 1
     events = (PasswordChanged, PasswordSet)
+    hookspecs = own_hookspecs
 
     @hookimpl
     def register_tables(self, metadata: MetaData) -> Sequence[Table]:
@@ -121,9 +121,8 @@ class Password:
                 "/password/set",
                 partial(self.set_first, auth),
                 methods=["POST"],
-                secured=True,
                 body=NewPassword,
-                answers={**DONE, 409: Problem},
+                answers={**SIGN_IN, **DONE, 401: Problem},
             ),
         ]
 
@@ -138,7 +137,14 @@ class Password:
         """POST /login: sign in by address and password; 202 when the account asks for more."""
         body = await auth.read(request, Credentials)
         async with auth.attempt(request, method="password", email=body.email):
-            user = await self.prove(auth, await auth.users.by_email(body.email), body.password)
+            waiting = await auth.first(own_hookspecs.answer_without_account, request=request, credentials=body)
+            user = await auth.users.by_email(body.email)
+            try:
+                user = await self.prove(auth, user, body.password)
+            except InvalidCredentials:
+                if waiting is None:
+                    raise
+                return waiting
             login = Login(user, ("pwd",), methods=("password",), remember=body.remember, next=body.next)
             return await auth.sign_in(request, login)
 
@@ -147,6 +153,8 @@ class Password:
         user: User | None = request.scope["sigra.user"]
         if page == "login" and user is None:
             return [Part("main", 100, "password/login.html")]
+        if page == "login/challenge" and await self._enrolling(auth, request):
+            return [Part("main", 100, "password/enroll.html")]
         if page != "account" or user is None:
             return None
         context = {"has_one": await self.has_one(auth, user), "confirm": confirmation(request, "password")}
@@ -216,15 +224,46 @@ class Password:
         reason = "compromised" if body.revoke_api_keys else "password_changed"
         await auth.revoke(tx, user, reason, request.scope["sigra.identity"].session_id)
         await auth.emit(tx, PasswordChanged(user_id=user.id, metadata={"api_keys": body.revoke_api_keys}))
+        await self.tell(auth, tx, user)
 
     async def set_first(self, auth: Auth, request: Request) -> Response:
-        """POST /password/set: the first password of an account; 409 when it has one."""
-        user = await requires(fresh=True)(request)
+        """POST /password/set: the first password of an account; 409 when it has one.
+
+        For who is signed in, or has just proven the address of a new account, whom it signs in.
+        """
+        login = await self._enrolling(auth, request)
+        user = login.user if login else await requires(fresh=True)(request)
         body = await auth.read(request, NewPassword)
         if await self.has_one(auth, user):
             raise Conflict(HAS_ONE)
         hash = await self.checked_hash(auth, body.new_password, user, "new_password")
-        return await auth.renew(request, partial(self._set_first, auth, request, hash))
+        change = partial(self._set_first, auth, request, hash)
+        if login is None:
+            return await auth.renew(request, change)
+        return await auth.sign_in(request, login.passed("password", amr="pwd", meets=("enrollment",)), change)
+
+    async def _enrolling(self, auth: Auth, request: Request) -> Login | None:
+        """The sign-in that waits for a first password, if one does."""
+        try:
+            login = await auth.pending(request)
+        except LoginExpired:
+            return None
+        return login if login.methods[:1] == (ENROLLING,) and "enrollment" not in login.met else None
+
+    @hookimpl
+    async def challenges_for_login(self, login: Login) -> Sequence[Challenge] | None:
+        return [Challenge("enrollment", "password", waivable=False)] if login.methods[:1] == (ENROLLING,) else None
+
+    @hookimpl(trylast=True)
+    async def render_page(
+        self, auth: Auth, request: Request, page: str, context: Mapping[str, object], status: int
+    ) -> Response | None:
+        if page != "password/set" or not await self._enrolling(auth, request):
+            return None
+        given = {"posted": page, **context}
+        return await auth.first(
+            hookspecs.render_page, request=request, page="login/challenge", context=given, status=status
+        )
 
     async def _set_first(self, auth: Auth, request: Request, hash: str, tx: AsyncConnection, user: User) -> None:
         if (await tx.execute(self._hash_of(user.id))).first() is not None:
@@ -232,6 +271,13 @@ class Password:
         await auth.act(tx, SetPassword(user=user, request=request))
         await self.set(auth, tx, user, hash)
         await auth.emit(tx, PasswordSet(user_id=user.id))
+        await self.tell(auth, tx, user)
+
+    async def tell(self, auth: Auth, tx: AsyncConnection, user: User) -> None:
+        """Tell the account's mailbox that the password is another one, whoever set it."""
+        if user.email is not None:
+            context = {"api_keys": await _live_keys(auth, tx, user)}
+            await auth.send(tx, Message("password_changed", user.email, user, context))
 
     async def _rehash(self, auth: Auth, user: User, old: str, password: str) -> None:
         """The same password under today's parameters, unless it was changed meanwhile."""
@@ -244,6 +290,21 @@ class Password:
         """Write a user's password hash; what else must end is the caller's to say."""
         await tx.execute(delete(self.table).where(self.table.c.user_id == user.id))
         await tx.execute(insert(self.table).values(user_id=user.id, hash=hash, updated_at=auth.clock()))
+
+    @hookimpl
+    async def forget_authenticators(self, tx: AsyncConnection, user: User) -> None:
+        await self.erase_user(tx, user)
+
+    @hookimpl
+    async def erase_user(self, tx: AsyncConnection, user: User) -> None:
+        await tx.execute(delete(self.table).where(self.table.c.user_id == user.id))
+
+    @hookimpl
+    async def export_user(self, auth: Auth, user: User) -> Mapping[str, Any] | None:
+        async with auth.db.connect() as tx:
+            query = select(self.table.c.updated_at).where(self.table.c.user_id == user.id)
+            set_at = (await tx.execute(query)).scalar_one_or_none()
+        return None if set_at is None else {"password": {"set_at": timestamp(set_at)}}
 
     # Commands
 
@@ -286,11 +347,20 @@ class Password:
                 await auth.revoke(tx, user, "password_changed")
                 fact = PasswordChanged if had_one else PasswordSet
                 await auth.emit(tx, fact(user_id=user.id, metadata={"api_keys": False} if had_one else {}))
+                await self.tell(auth, tx, user)
 
             await auth.db.transaction(change)
             click.echo(f"Set the password of {user.email}; all sessions ended.")
 
         return set_password
+
+
+async def _live_keys(auth: Auth, tx: AsyncConnection, user: User) -> int:
+    """What goes on letting in whoever has it."""
+    try:
+        return await auth.plugin(APIKeys).count(auth, tx, user)
+    except LookupError:
+        return 0
 
 
 def _ask_password(from_stdin: bool) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Boolean, Column, MetaData, String, Table, insert, select
+from sqlalchemy import Boolean, Column, MetaData, String, Table, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
@@ -83,6 +83,10 @@ class Badge:
             Column("issued_at", UTCDateTime, nullable=False),
         )
         return [self.table]
+
+    @hookimpl
+    async def erase_user(self, tx: AsyncConnection, user: User) -> None:
+        await tx.execute(delete(self.table).where(self.table.c.user_id == user.id))
 
     @hookimpl
     def register_routes(self, auth: Auth) -> Sequence[Route]:

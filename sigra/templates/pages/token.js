@@ -1,0 +1,15 @@
+(() => {
+  const move = () => {
+    const token = new URLSearchParams(location.hash.slice(1)).get("token");
+    if (!token) return;
+    history.replaceState(null, "", location.pathname + location.search);
+    const field = document.querySelector("input[name=token]");
+    if (!field) return;
+    const instead = field.form.querySelector("fieldset") ?? field.closest(".field");
+    field.value = token;
+    field.disabled = false;
+    instead.hidden = instead.disabled = true;
+  };
+  addEventListener("hashchange", move);
+  move();
+})();
