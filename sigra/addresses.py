@@ -46,8 +46,8 @@ def mailbox_of(address: str) -> tuple[str, str]:
     Raises:
         ValueError: It is not one address that mail can be sent to as it stands.
     """
-    _, _, domain = _validated(address)
-    return address.rpartition("@")[0], domain
+    typed = typed_email(address)
+    return typed.rpartition("@")[0], _validated(typed)[2]
 
 
 def _bounded(text: str) -> str:
@@ -65,6 +65,9 @@ def _validated(address: str) -> tuple[str, str, str]:
         raise ValueError("the domain has no dot")
     if len(found.local_part.encode()) + len(domain) + 1 > MAXIMUM_LENGTH:
         raise ValueError("the address is too long")
+    if "=?" in found.local_part:
+        # Programs on the way that decode it see another address; it is allowed in none (RFC 2047, section 5).
+        raise ValueError("the address has an encoded word")
     return found.local_part, "@", domain
 
 

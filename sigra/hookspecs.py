@@ -49,7 +49,8 @@ def register_tables(auth: Auth, metadata: MetaData) -> Sequence[Table]:
 def register_routes(auth: Auth) -> Sequence[BaseRoute]:
     """Collect: return routes, their paths relative to the mount path.
 
-    A form that a route answers by 204, or by 200 or 202 with JSON, goes on to its `next` (303), unless it is `cross_origin`.
+    A form that a route answers by 204, or by 200 or 202 with JSON, goes on to its `next` (303), unless it is
+    `cross_origin`.
     """
 
 

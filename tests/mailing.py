@@ -1,8 +1,10 @@
-"""What the tests of later work let be sent: a plugin that mails whoever asks, and a sender that fails when it is told."""
+"""What the tests of later work let be sent: a plugin that mails whoever asks, and a sender that fails when told."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -17,11 +19,11 @@ from tests.apps import Postbox
 
 LIFETIME = timedelta(minutes=30)
 
-RING = """{% extends face %}{% from face import p, button, code as big %}
+RING = """{% extends face %}{% from face import p, button, code as big %}{% set digits = code %}
 {% block subject %}A bell rings{% endblock %}
-{% block content %}{{ p("Ring it.") }}{{ button("Ring", link) }}{{ big(code) }}{% endblock %}
+{% block content %}{{ p("Ring it.") }}{{ button("Ring", link) }}{{ big(digits) }}{% endblock %}
 """
-CHIME = '{% extends face %}{% block subject %}A chime{% endblock %}{% block content %}Just so.{% endblock %}'
+CHIME = "{% extends face %}{% block subject %}A chime{% endblock %}{% block content %}Just so.{% endblock %}"
 
 
 class Bell:
@@ -66,6 +68,13 @@ class Moody(Postbox):
         return True
 
 
+def token_and_code(text: str) -> tuple[str, str]:
+    """What a message of the bell carries."""
+    found = re.search(r"#token=(\S{43})\s.*?\s(\d{8})\s", text, re.DOTALL)
+    assert found
+    return found[1], found[2]
+
+
 async def ask(auth: Sigra, address: str = "ada@example.com", purpose: str = "bell") -> None:
     await auth.db.transaction(lambda tx: auth.request_mail(tx, MailRequest(purpose, address)))
 
@@ -81,6 +90,17 @@ async def spend(auth: Sigra, token: str) -> Any:
 async def rows(auth: Sigra, table: str = "sigra_outbox") -> list[Any]:
     async with auth.db.connect() as tx:
         return list(await tx.execute(select(auth.metadata.tables[table])))
+
+
+async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 2.5) -> None:
+    """Let others work until something holds; the limit is half of what the worker would wait by itself."""
+    async with asyncio.timeout(seconds):
+        while not await holds():  # noqa: ASYNC110  (what is waited for is in the database, which tells nobody)
+            await asyncio.sleep(0)
+
+
+async def is_empty(auth: Sigra) -> bool:
+    return await rows(auth) == []
 
 
 async def dump(auth: Sigra) -> str:

@@ -58,6 +58,7 @@ REFUSED = [
     '"an na"@example.com',
     "\uff02anna\uff02@example.com",
     "anna(comment)@example.com",
+    "=?utf-8?q?eve=40example.org?=@example.com",
     "anna@example.com(comment)",
     "Anna <anna@example.com>",
     "<anna@example.com>",

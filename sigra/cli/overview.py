@@ -14,9 +14,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "hooks": ("sigra.cli.inventory:hooks", "List the hooks and which plugins are asked, in order."),
         "keys": ("sigra.cli.keys:keys", "Make secret keys."),
+        "outbox": ("sigra.cli.outbox:outbox", "List what waits to be sent, and retry what was given up."),
         "plugins": ("sigra.cli.inventory:plugins", "List the installed plugins."),
         "routes": ("sigra.cli.inventory:routes", "List the routes below the mount path."),
         "users": ("", "List, create, disable and enable accounts."),
+        "worker": ("sigra.cli.worker:worker", "Send mail and do the periodic jobs."),
     }
 )
 """Where each command is (nowhere: plugins add to it), and what the overview says of it."""

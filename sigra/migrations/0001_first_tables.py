@@ -154,6 +154,22 @@ sa.Table(
     sa.Column("expires_at", UTCDateTime, nullable=False, index=True),
 )
 
+sa.Table(
+    "sigra_signups",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("email", sa.String(254), nullable=False),
+    sa.Column("email_canonical", ExactText(254), nullable=False, index=True),
+    sa.Column("password_hash", sa.String(255)),
+    sa.Column("name", sa.String(200)),
+    sa.Column("fields", JSONText, nullable=False),
+    sa.Column("next", sa.String(2048)),
+    sa.Column("browser_digest", Digest, nullable=False, unique=True),
+    user_ref(nullable=True),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    sa.Column("expires_at", UTCDateTime, nullable=False, index=True),
+)
+
 
 def upgrade() -> None:
     create_missing(op.get_bind(), metadata)

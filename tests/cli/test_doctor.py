@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from sigra import hooks
 from sigra.cli.doctor import installation, keys, options
 from sigra.cli.doctor.finding import Finding
 from sigra.crypto import new_secret
@@ -24,6 +25,8 @@ SOUND = {
     "SIGRA_BASE_URL": "https://example.com",
     "SIGRA_PLUGINS": "*",
     "SIGRA_DATABASE_URL": "sqlite:///sigra.db",
+    "SIGRA_MAIL__URL": "smtp://user:hunter2@mail.example.com",
+    "SIGRA_MAIL__SENDER": "no-reply@example.com",
 }
 
 
@@ -31,7 +34,7 @@ SOUND = {
 def sound(bare: Run, folder: Path) -> Run:
     """Run a command on an installation that nothing is wrong with, but for what a test makes so."""
 
-    def run(*arguments: str, **settings: str) -> Any:
+    def run(*arguments: str, **settings: str | None) -> Any:
         return bare(*arguments, **{**SOUND, **settings})
 
     assert run("db", "upgrade").exit_code == 0
@@ -40,7 +43,7 @@ def sound(bare: Run, folder: Path) -> Run:
     return run
 
 
-def found(run: Run, **settings: str) -> list[dict[str, str]]:
+def found(run: Run, **settings: str | None) -> list[dict[str, str]]:
     result = run("doctor", "--json", **settings)
     findings = json.loads(result.stdout)["findings"]
     assert result.exit_code == bool(findings)
@@ -71,14 +74,15 @@ def test_a_sound_installation_is_status_0(sound: Run):
         ({"SIGRA_BASE_URL": "https://localhost", "SIGRA_DEVELOPMENT": "true"}, "SIGRA_DEVELOPMENT"),
         ({"SIGRA_TRUSTED_ORIGINS": "http://app.example.com"}, "SIGRA_TRUSTED_ORIGINS"),
         ({"SIGRA_PLUGINS": "defaults,-pages", "SIGRA_TRACE_HOOKS": "true"}, "SIGRA_TRACE_HOOKS"),
-        ({"SIGRA_PLUGINS": "sessions,password,api_keys,reauthentication,account"}, "pages"),
+        ({"SIGRA_PLUGINS": ",".join(one.name for one in hooks.installed() if one.name != "pages")}, "pages"),
+        ({"SIGRA_MAIL__URL": None, "SIGRA_MAIL__SENDER": None}, "SIGRA_MAIL__URL"),
         ({"SIGRA_DATABASE_URL": "sqlite:///absent.db"}, "database"),
         ({"SIGRA_DATABASE_URL": "sqlite://"}, "SIGRA_DATABASE_URL"),
         ({"SIGRA_DATABASE_URL": "postgresql://ada:tiger@127.0.0.1:1/x"}, "database"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_is_unsafe_is_found_alone(sound: Run, settings: dict[str, str], subject: str):
+def test_what_is_unsafe_is_found_alone(sound: Run, settings: dict[str, str | None], subject: str):
     assert subjects(found(sound, **settings)) == [subject]
 
 
@@ -207,6 +211,40 @@ def test_a_key_that_is_there_twice_is_told():
     assert problems == ["Key 2 is there twice, which adds nothing."]
 
 
+# Mail
+
+
+def test_mail_that_was_given_up_is_found_until_it_is_tried_again(sound: Run, folder: Path):
+    row = "'00000000000000000000000000000001', 'message', 'greeting', 'a@example.com', '{}', 9"
+    times = ", ".join(["'2026-01-01 00:00:00.000000'"] * 3)
+    with sqlite3.connect(folder / "sigra.db") as tx:
+        tx.execute(
+            "INSERT INTO sigra_outbox (id, phase, kind, recipient, context, tries, created_at, due_at, dead_at) "
+            f"VALUES ({row}, {times})"
+        )
+    tx.close()
+
+    [given_up] = found(sound)
+
+    assert (given_up["subject"], given_up["problem"]) == ("outbox", "1 of the mails that wait were given up.")
+
+
+def test_mail_that_nobody_takes_up_is_found(sound: Run, folder: Path):
+    with sqlite3.connect(folder / "sigra.db") as tx:
+        for number, due_at in enumerate(("datetime('now', '-2 hours')", "datetime('now')")):
+            row = f"'{number:032}', 'message', 'greeting', 'a@example.com', '{{}}', 0"
+            tx.execute(
+                "INSERT INTO sigra_outbox (id, phase, kind, recipient, context, tries, created_at, due_at) "
+                f"VALUES ({row}, {due_at} || '.000000', {due_at} || '.000000')"
+            )
+    tx.close()
+
+    [neglected] = found(sound)
+
+    assert neglected["subject"] == "outbox"
+    assert neglected["problem"].startswith("1 of the mails that wait have been due for more than an hour")
+
+
 # The database
 
 
@@ -273,6 +311,7 @@ def test_a_file_with_secrets_is_its_owners_alone(sound: Run, folder: Path, mode:
         ('database_url = "sqlite:///sigra.db"', 0),
         ('database_url = "postgresql://ada@localhost/x"', 0),
         ('database_url = "postgresql://ada:tiger@localhost/x"', 1),
+        ('[mail]\nurl = "smtp://ada:tiger@localhost"', 1),
     ],
 )
 def test_a_file_without_secrets_may_be_read(sound: Run, folder: Path, text: str, problems: int):

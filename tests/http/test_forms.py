@@ -2,7 +2,7 @@
 
 import pytest
 
-from sigra.errors import FieldError, InvalidCredentials, ValidationFailed
+from sigra.errors import FieldError, InvalidCredentials, InvalidToken, ValidationFailed, WeakPassword
 from sigra.http.forms import Forms
 
 WRONG = ValidationFailed([FieldError("name", "missing", "…"), FieldError("scopes.2", "string_too_long", "…")])
@@ -52,6 +52,24 @@ def test_hc38_a_secret_is_not_filled_in_again():
     form = Forms("login", InvalidCredentials(), typed).at("login")
 
     assert {name: form.value(name) for name in typed} == dict.fromkeys(typed, "") | {"email": "f"}
+
+
+def test_a_mailed_token_stays_while_something_else_of_its_form_is_mended():
+    typed = {"token": "t" * 43}
+
+    assert Forms("reset", WeakPassword(), typed).at("reset").token == "t" * 43
+    assert Forms("reset", WeakPassword(), typed).at("other").token is None
+    assert Forms("reset", None, typed).at("reset").token is None
+    assert "t" * 43 not in repr(Forms("reset", WeakPassword(), typed).at("reset"))
+
+
+@pytest.mark.parametrize("token", ["", "t" * 42, "t" * 44, '"' * 43, "t" * 42 + "\n", 7, {"a": 1}])
+def test_hc38_what_is_no_token_is_not_kept(token):
+    assert Forms("reset", WeakPassword(), {"token": token}).at("reset").token is None
+
+
+def test_hc38_a_token_that_is_bad_is_not_kept():
+    assert Forms("reset", InvalidToken(), {"token": "t" * 43}).at("reset").token is None
 
 
 def test_what_is_no_text_is_not_filled_in():

@@ -3,6 +3,7 @@
 import pytest
 from jinja2 import DictLoader, FunctionLoader, TemplateNotFound, UndefinedError
 
+from sigra.http.headers import script_hash
 from sigra.http.rendering import Renderer, names_in
 from sigra.models import Part
 
@@ -110,3 +111,46 @@ def test_what_is_in_a_source_is_listed_as_far_as_it_can_tell(tmp_path):
     assert list(names_in(tmp_path)) == ["badge/login.html"]
     assert list(names_in(DictLoader({"b": "", "a": ""}))) == ["a", "b"]
     assert list(names_in(FunctionLoader(lambda name: None))) == []
+
+
+SCRIPTS = {"one.js": "go(1 < 2 && 3)", "two.js": "stop()", "page": "<h1>{{ title }}</h1>{{ script('one.js') }}"}
+
+
+def test_hc38_a_page_allows_the_scripts_that_its_templates_name_and_no_others():
+    renderer = Renderer([DictLoader({**SCRIPTS, "both": "{{ script('one.js') }}{{ script('two.js') }}", "none": ""})])
+
+    one, both, none = (
+        renderer.response(name, {"title": "<script>stop()</script>"}) for name in ("page", "both", "none")
+    )
+
+    assert one.body == b"<h1>&lt;script&gt;stop()&lt;/script&gt;</h1><script>go(1 < 2 && 3)</script>"
+    assert one.headers["content-security-policy"].endswith(f"; script-src '{script_hash('go(1 < 2 && 3)')}'")
+    assert script_hash("stop()") in both.headers["content-security-policy"]
+    assert "content-security-policy" not in none.headers
+    assert script_hash("stop()") not in renderer.response("page", {"title": ""}).headers["content-security-policy"]
+
+
+def test_hc38_a_script_is_given_no_values():
+    renderer = Renderer([DictLoader({**SCRIPTS, "one.js": "go({{ title }})"})])
+
+    with pytest.raises(UndefinedError):
+        renderer.response("page", {"title": "evil()"})
+
+
+def test_a_host_may_replace_a_script(tmp_path):
+    (tmp_path / "one.js").write_text("mine()")
+    renderer = Renderer([tmp_path, DictLoader(SCRIPTS)])
+
+    response = renderer.response("page", {"title": ""})
+
+    assert b"<script>mine()</script>" in response.body
+    assert script_hash("mine()") in response.headers["content-security-policy"]
+
+
+def test_a_part_may_bring_a_script():
+    renderer = Renderer([DictLoader({**SCRIPTS, "frame": "{{ parts('main') }}"})])
+    parts = renderer.parts([("badge", [Part("main", 1, "page", {"title": ""})])], {})
+
+    assert (
+        script_hash("go(1 < 2 && 3)") in renderer.response("frame", {"parts": parts}).headers["content-security-policy"]
+    )

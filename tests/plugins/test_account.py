@@ -1,23 +1,29 @@
 """The account: its profile as JSON, and the page on which each plugin has its section."""
 
 import re
-from datetime import timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from typing import Any, cast
 from urllib.parse import unquote
 
 import httpx2
 import pytest
-from sqlalchemy import select
+from sqlalchemy import JSON, LargeBinary, Numeric, select
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from starlette.requests import Request
 
-from sigra import Action, Refused, hookimpl
+from sigra import Action, Refused, Sigra, hookimpl
+from sigra.db import UserColumns, UTCDateTime
 from sigra.errors import Unauthenticated
+from sigra.models import User
 from sigra.plugins.account import Account, Profile
 from sigra.plugins.api_keys import APIKeys
-from sigra.testing import PASSWORD, Client, FrozenClock, make_api_key, make_user
-from tests.apps import running
+from sigra.plugins.password import Password
+from sigra.testing import PASSWORD, Client, FrozenClock, cheap_settings, installation, make_api_key, make_user
+from sigra.testing.clock import START
+from tests.apps import application, running
 from tests.ledger import Ledger
 
 MEMORY = "sqlite:///:memory:"
@@ -124,6 +130,54 @@ async def test_what_is_not_named_stays(database: str) -> None:
     assert "account.profile_changed" not in names
 
 
+@pytest.mark.parametrize(
+    ("tag", "kept"),
+    [
+        ("de", "de"),
+        ("PT-br", "pt-BR"),
+        ("zh-hant-tw", "zh-Hant-TW"),
+        ("es-419", "es-419"),
+        ("de-1996", "de-1996"),
+        ("sl-rozaj-biske", "sl-rozaj-biske"),
+        ("en-US-X-US", "en-US-x-us"),
+        ("", None),
+        (None, None),
+    ],
+)
+async def test_the_language_of_mails_is_a_tag_in_the_usual_letters(tag: str | None, kept: str | None) -> None:
+    async with running(MEMORY) as client:
+        await signed_in(client, name="Ada")
+        answer = await client.patch("/auth/account", json={"locale": tag})
+        after = await client.get("/auth/account")
+        session = await client.get("/auth/session")
+
+    assert answer.json() == after.json()
+    assert (after.json()["locale"], after.json()["name"]) == (kept, "Ada")
+    assert "locale" not in session.json()["user"]
+
+
+@pytest.mark.parametrize(
+    "tag", ["d", "de_DE", "germanlanguage", "de-", "-de", "de\n", "d\u0435", "\u017fl", "x" * 36, 7, "de-DE-DE"]
+)
+async def test_what_is_no_language_tag_is_refused(tag: Any) -> None:
+    async with running(MEMORY) as client:
+        await signed_in(client)
+        refused = await client.patch("/auth/account", json={"locale": tag})
+        after = await client.get("/auth/account")
+
+    assert refused.status_code in (400, 422)
+    assert after.json()["locale"] is None
+
+
+async def test_a_language_that_stays_is_kept_when_the_name_changes() -> None:
+    async with running(MEMORY) as client:
+        await signed_in(client, name="Ada")
+        await client.patch("/auth/account", json={"locale": "de"})
+        answer = await client.patch("/auth/account", json={"name": "Grace"})
+
+    assert (answer.json()["name"], answer.json()["locale"]) == ("Grace", "de")
+
+
 async def recorded(client: Client, ledger: Ledger) -> list[str]:
     async with client.sigra.db.connect() as tx:
         return list((await tx.execute(select(ledger.table.c.name))).scalars())
@@ -180,6 +234,121 @@ async def test_hc8_an_account_that_was_disabled_meanwhile_changes_nothing(databa
         after = await auth.users.by_id(user.id)
 
     assert after is not None and after.name == "Ada"
+
+
+# What is held
+
+
+async def test_the_export_has_what_every_plugin_holds_and_nothing_secret(database: str) -> None:
+    ledger = Ledger()
+    async with running(database, ["defaults", ledger]) as client:
+        user = await make_user(client.sigra, name="Ada")
+        key = await make_api_key(client.sigra, user, "reports:read", name="Deploy")
+        other = await make_user(client.sigra, "eve@example.com")
+        await make_api_key(client.sigra, other, name="Eve's")
+        await client.sign_in(user)
+        answer = await client.get("/auth/account/export")
+        names = await recorded(client, ledger)
+        hash = await stored_hash(client.sigra, user)
+
+    held = answer.json()
+    assert answer.status_code == 200
+    assert answer.headers["content-disposition"] == 'attachment; filename="account.json"'
+    assert answer.headers["content-type"] == "application/json"
+    assert held["exported_at"] == "2026-01-01T12:00:00Z"
+    assert held["account"] == {
+        "id": str(user.id),
+        "email": "ada@example.com",
+        "email_verified": True,
+        "name": "Ada",
+        "locale": None,
+        "status": "active",
+        "columns": {},
+    }
+    assert held["password"] == {"set_at": "2026-01-01T12:00:00Z"}
+    assert [one["name"] for one in held["api_keys"]] == ["Deploy"]
+    assert [one["ip"] for one in held["sessions"]] == ["203.0.113.7"]
+    assert names[-1] == "account.exported"
+    assert not [secret for secret in (key, hash, client.cookies["sigra"], "eve@") if secret in answer.text]
+
+
+async def stored_hash(auth: Sigra, user: User) -> str:
+    async with auth.db.connect() as tx:
+        table = auth.plugin(Password).table
+        return (await tx.execute(select(table.c.hash).where(table.c.user_id == user.id))).scalar_one()
+
+
+async def test_the_export_needs_a_fresh_sign_in_and_brings_a_person_back_to_it() -> None:
+    clock = FrozenClock()
+    async with running(MEMORY, clock=clock) as client:
+        nobody = await client.get("/auth/account/export")
+        key = await make_api_key(client.sigra, await make_user(client.sigra))
+        program = await client.get("/auth/account/export", headers={"authorization": f"Bearer {key}"})
+        await client.post("/auth/login", json={"email": "ada@example.com", "password": PASSWORD})
+        clock.tick(timedelta(minutes=6))
+        stale = await client.get("/auth/account/export")
+        person = await client.get("/auth/account/export", headers=PAGE)
+
+    assert [one.status_code for one in (nobody, program, stale, person)] == [401, 403, 403, 303]
+    assert stale.json()["code"] == "reauthentication_required"
+    assert person.headers["location"] == "/auth/reauthenticate?next=%2Fauth%2Faccount%2Fexport"
+
+
+async def test_an_export_that_lacks_a_part_is_none() -> None:
+    class Broken:
+        name, api = "broken", 1
+
+        @hookimpl
+        async def export_user(self, user: User) -> dict[str, Any]:
+            raise ValueError("no")
+
+    async with running(MEMORY, ["defaults", Broken()]) as client:
+        await signed_in(client)
+        answer = await client.get("/auth/account/export")
+
+    assert answer.status_code == 503
+
+
+class Stored(DeclarativeBase):
+    """The host's tables."""
+
+
+class Person(UserColumns, Stored):
+    born: Mapped[date | None] = mapped_column()
+    seen: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    picture: Mapped[bytes | None] = mapped_column(LargeBinary)
+    points: Mapped[int | None] = mapped_column()
+    tags: Mapped[Any | None] = mapped_column(JSON)
+    share: Mapped[Decimal | None] = mapped_column(Numeric(5, 2))
+
+
+async def test_the_export_has_the_hosts_columns_as_json_can_say_them() -> None:
+    values = {
+        "born": date(1815, 12, 10),
+        "seen": START,
+        "picture": b"\x01\xff",
+        "points": 7,
+        "tags": {"a": ["b", None]},
+        "share": Decimal("1.50"),
+    }
+    async with (
+        installation(cheap_settings(MEMORY), metadata=Stored.metadata) as auth,
+        Client(auth.wrap(application), auth) as client,
+    ):
+        user = await auth.db.transaction(
+            lambda tx: auth.users.create(tx, email="ada@example.com", email_verified=True, columns=values)
+        )
+        await client.sign_in_as(user)
+        held = (await client.get("/auth/account/export")).json()
+
+    assert held["account"]["columns"] == {
+        "born": "1815-12-10",
+        "seen": "2026-01-01T12:00:00Z",
+        "picture": "01ff",
+        "points": 7,
+        "tags": {"a": ["b", None]},
+        "share": "1.50",
+    }
 
 
 # As a page
@@ -251,6 +420,20 @@ async def test_a_profile_is_saved_by_a_form_and_says_so() -> None:
     assert saved.headers["location"] == "/auth/account?done=account.changed#profile"
     assert "Your profile was saved." in after.text and 'value="Grace"' in after.text
     assert "Your profile was saved." not in page.text
+
+
+async def test_the_page_offers_the_languages_of_mails_and_keeps_another() -> None:
+    async with running(MEMORY, account={"languages": {"en": "English", "fr": "Fran\u00e7ais"}}) as client:
+        browser = await signed_in(client)
+        page = await account(client)
+        await browser.post("/auth/account", data={"_method": "PATCH", "name": "", "locale": "fr"})
+        chosen = await account(client)
+        await client.patch("/auth/account", json={"locale": "de"})
+        other = await account(client)
+
+    assert 'value="fr" lang="fr">Fran\u00e7ais' in page.text and ">Deutsch<" not in page.text
+    assert 'value="fr" lang="fr" selected>' in chosen.text
+    assert '<option value="de" selected>de</option>' in other.text
 
 
 async def test_a_wrong_name_is_told_beside_the_form_and_kept() -> None:

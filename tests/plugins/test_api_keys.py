@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sigra import Sigra
 from sigra.plugins.api_keys import APIKeys
 from sigra.testing import Client, FrozenClock, make_api_key, make_user
-from tests.apps import running
+from tests.apps import Postbox, running
 
 
 async def test_a_key_is_shown_once_and_listed_without_its_secret(database: str) -> None:
@@ -198,3 +198,32 @@ async def test_nothing_stored_can_be_presented(database: str) -> None:
             row = (await tx.execute(select(client.sigra.plugin(APIKeys).table))).one()
 
     assert key not in str(row)
+
+
+async def test_the_mailbox_is_told_of_a_key_and_not_what_it_is() -> None:
+    box = Postbox()
+    async with running("sqlite:///:memory:", ["defaults", box]) as client:
+        user = await make_user(client.sigra)
+        key = await make_api_key(client.sigra, user, name="<b>click http://evil.example</b>")
+        await make_api_key(client.sigra, await make_user(client.sigra, None, None))
+        await client.sigra.worker.work()
+
+    [message] = box.messages
+    assert (message.kind, message.recipient) == ("api_key_created", "ada@example.com")
+    assert key[-4:] in message.text
+    assert key not in message.text + message.html and "evil.example" not in message.text + message.html
+
+
+async def test_live_keys_are_counted() -> None:
+    clock = FrozenClock()
+    async with running("sqlite:///:memory:", clock=clock) as client:
+        auth, user = client.sigra, await make_user(client.sigra)
+        await client.sign_in(user)
+        for expires_at in (None, "2026-01-02T00:00:00Z", "2026-01-01T12:00:01Z"):
+            await client.post("/auth/api-keys", json={"name": "x", "expires_at": expires_at})
+        await make_api_key(auth, await make_user(auth, "eve@example.com"))
+        clock.tick()
+        async with auth.db.connect() as tx:
+            counted = await auth.plugin(APIKeys).count(auth, tx, user)
+
+    assert counted == 2

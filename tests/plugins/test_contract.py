@@ -4,8 +4,11 @@ import pytest
 
 from sigra.plugins.account import Account
 from sigra.plugins.api_keys import APIKeys
+from sigra.plugins.email_change import EmailChange
+from sigra.plugins.magic_link import MagicLink
 from sigra.plugins.pages import Pages
 from sigra.plugins.password import Password
+from sigra.plugins.password_reset import PasswordReset
 from sigra.plugins.reauthentication import Reauthentication
 from sigra.plugins.sessions import Sessions
 from sigra.testing import PluginContract
@@ -33,6 +36,10 @@ class TestAccount(PluginContract):
     plugin = Account
 
 
+class TestEmailChange(PluginContract):
+    plugin = EmailChange
+
+
 @pytest.mark.databases("sqlite")
 class TestPages(PluginContract):
     plugin = Pages
@@ -41,3 +48,11 @@ class TestPages(PluginContract):
 @pytest.mark.databases("sqlite")
 class TestReauthentication(PluginContract):
     plugin = Reauthentication
+
+
+class TestPasswordReset(PluginContract):
+    plugin = PasswordReset
+
+
+class TestMagicLink(PluginContract):
+    plugin = MagicLink

@@ -15,7 +15,7 @@ from sigra import Action, Auth, Event, Refused, WeakPassword, hookimpl
 from sigra.models import User
 from sigra.plugins.password import ChangePassword, Password, SetPassword
 from sigra.testing import PASSWORD, Client, FrozenClock, cheap_settings, make_api_key, make_user
-from tests.apps import running
+from tests.apps import Postbox, running
 from tests.policies import Factor, Recorder
 
 NEW = "a train of thought leaves at nine"
@@ -440,3 +440,64 @@ def test_the_settings_have_the_defaults_of_the_page() -> None:
     options = cheap_settings().password
 
     assert (options.min_length, options.preset, options.foreign_hashes, options.breach_url) == (8, None, (), None)
+
+
+# Who is told
+
+
+@pytest.mark.parametrize(("revoked", "told"), [(False, "2 API keys are active"), (True, "")])
+async def test_the_mailbox_is_told_of_a_change_and_of_the_keys_that_go_on(
+    revoked: bool, told: str, database: str
+) -> None:
+    box = Postbox()
+    async with running(database, ["defaults", box]) as client:
+        user = await make_user(client.sigra)
+        for name in ("one", "two"):
+            await make_api_key(client.sigra, user, name=name)
+        await client.sigra.worker.work()
+        box.messages.clear()
+        await client.sign_in(user)
+        wrong = await change(client, current_password="wrong")
+        done = await change(client, revoke_api_keys=revoked)
+        await client.sigra.worker.work()
+
+    assert (wrong.status_code, done.status_code) == (401, 204)
+    [message] = box.messages
+    assert (message.kind, message.recipient) == ("password_changed", "ada@example.com")
+    assert told in message.text and ("API keys are active" in message.text) is not revoked
+    assert NEW not in message.text + message.html
+
+
+async def test_the_mailbox_is_told_of_a_first_password_when_there_is_one() -> None:
+    box = Postbox()
+    async with running("sqlite:///:memory:", ["defaults", "-api_keys", box]) as client:
+        for email in ("ada@example.com", None):
+            async with browser(client) as one:
+                await one.sign_in_as(await make_user(client.sigra, email, None), "hwk")
+                assert (await one.post("/auth/password/set", json={"new_password": NEW})).status_code == 204
+        await client.sigra.worker.work()
+
+    assert [(message.kind, message.recipient) for message in box.messages] == [("password_changed", "ada@example.com")]
+
+
+async def test_hc46_a_change_that_is_undone_is_not_told() -> None:
+    box = Postbox()
+    async with running("sqlite:///:memory:", ["defaults", box, Refusing("session.renewed")]) as client:
+        await client.sign_in(await make_user(client.sigra))
+        refused = await change(client)
+        await client.sigra.worker.work()
+
+    assert (refused.status_code, box.kinds) == (403, [])
+
+
+async def test_hc01_a_password_is_forgotten_with_all_that_was_set_before_a_first_proof(database: str) -> None:
+    async with running(database) as client:
+        auth, user = client.sigra, await make_user(client.sigra, email_verified=False)
+        key = await make_api_key(auth, user)
+        proven = await auth.db.transaction(lambda tx: auth.prove_email(tx, user, same_person=False))
+        answers = [
+            await client.sign_in(proven),
+            await client.get("/private", headers={"authorization": f"Bearer {key}"}),
+        ]
+
+    assert [one.status_code for one in answers] == [401, 401]

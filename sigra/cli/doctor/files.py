@@ -75,7 +75,9 @@ def _holds_secrets(path: Path) -> bool:
         options = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return True  # what cannot be read may hold anything
-    return "secret_keys" in options or _has_password(options.get("database_url"))
+    mail = options.get("mail")
+    urls = [options.get("database_url"), mail.get("url") if isinstance(mail, dict) else None]
+    return "secret_keys" in options or any(map(_has_password, urls))
 
 
 def _has_password(url: Any) -> bool:

@@ -8,6 +8,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from sigra.cli.database import behind, own_tables
+from sigra.cli.doctor import outbox
 from sigra.cli.doctor.files import database_file
 from sigra.cli.doctor.finding import Finding
 from sigra.core import Sigra
@@ -54,7 +55,8 @@ async def _drift(auth: Sigra) -> list[Finding]:
     if late := await behind(auth):
         return [Finding(SUBJECT, f"{line}.", UPGRADE) for line in late]
     differences = await migrations.check(auth.db, own_tables(auth))
-    return [
+    drift = [
         Finding(SUBJECT, line, "Undo what was changed by hand: the revisions are all there already.")
         for line in differences
     ]
+    return drift or await outbox.findings(auth)

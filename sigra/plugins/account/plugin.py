@@ -85,7 +85,9 @@ class Account:
                 body=Profile,
                 answers={200: PublicProfile, 303: None},
             ),
-            Route("/account/export", partial(self.export, auth), secured=True, answers={200: dict[str, Any]}),
+            Route(
+                "/account/export", partial(self.export, auth), secured=True, answers={200: dict[str, Any], 303: None}
+            ),
             *self._deletions.routes(auth),
         ]
 

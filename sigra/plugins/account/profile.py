@@ -47,7 +47,8 @@ def _locale(text: str | None) -> str | None:
     if not _TAG.fullmatch(text):
         raise ValueError("must be a language tag, as in de or pt-BR")
     language, *subtags = text.lower().split("-")
-    return "-".join([language, *map(_cased, subtags)])
+    single = next((place for place, subtag in enumerate(subtags) if len(subtag) == 1), len(subtags))
+    return "-".join([language, *map(_cased, subtags[:single]), *subtags[single:]])
 
 
 def _cased(subtag: str) -> str:

@@ -94,7 +94,13 @@ class EmailChange:
                 body=NewAddress,
                 answers={202: Requested, 303: None},
             ),
-            Route("/email/change", partial(self.withdraw, auth), methods=["DELETE"], secured=True, answers=DONE),
+            Route(
+                "/email/change",
+                partial(self.withdraw, auth),
+                methods=["DELETE"],
+                secured=True,
+                answers={**DONE, 404: Problem},
+            ),
             Route(f"/{confirm}", partial(self.show, auth, confirm), name=CONFIRM, answers={200: HTML}),
             Route(
                 f"/{confirm}",

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from sigra import hookspecs
 from sigra.addresses import canonical_email, typed_email
 from sigra.answers import DONE, HTML, SIGN_IN, Problem
-from sigra.errors import FieldError, InvalidCredentials, InvalidToken, ValidationFailed
+from sigra.errors import Conflict, FieldError, InvalidCredentials, InvalidToken, ValidationFailed
 from sigra.hookspecs import hookimpl
 from sigra.http.routing import Route
 from sigra.messages import MailRequest, Message, Mint
@@ -28,7 +28,7 @@ from sigra.plugins.email_verification.holder import Holder, find_holder, signing
 from sigra.plugins.email_verification.shapes import Again, Proof, Sent
 from sigra.plugins.pages import Pages
 from sigra.plugins.password import Password
-from sigra.plugins.signup import COOKIE
+from sigra.plugins.signup import COOKIE, PendingSignUp, SignUp
 from sigra.protocols import Auth
 
 PURPOSE = "email_verification"
@@ -48,12 +48,12 @@ class EmailVerification:
         """How long a mail is good.
 
         Args:
-            lifetime: Of its link and code; at least a minute.
+            lifetime: Of its link and code; at least an hour.
         """
 
         model_config = ConfigDict(extra="forbid", frozen=True)
 
-        lifetime: timedelta = Field(default=timedelta(hours=24), ge=timedelta(minutes=1))
+        lifetime: timedelta = Field(default=timedelta(hours=24), ge=timedelta(hours=1))
 
     def __init__(self, **settings: Any) -> None:
         self.settings = self.Settings(**settings)
@@ -93,9 +93,7 @@ class EmailVerification:
         if recipient is None:
             return
         # The token proves the address to which it goes, letter by letter: two spellings may be two mailboxes.
-        mint = Mint(
-            PURPOSE, ROUTE, self.settings.lifetime, {"email": recipient}, canonical_email(recipient), code=True
-        )
+        mint = Mint(PURPOSE, ROUTE, self.settings.lifetime, {"email": recipient}, canonical_email(recipient), code=True)
         hours = round(self.settings.lifetime / timedelta(hours=1))
         await auth.send(tx, Message("verify_email", recipient, user, {"hours": hours}, mint, request.languages))
 
@@ -127,9 +125,7 @@ class EmailVerification:
         204; 202 with the challenge `enrollment` in the browser of a sign-up without a password.
         """
         body = await auth.read(request, Proof)
-        async with auth.attempt(request, method=PURPOSE, email=body.email):
-            held = await self._held(auth, body)
-            holder = await find_holder(auth, request, body, held.payload["email"])
+        held, holder = await self._shown(auth, request, body)
         if holder.loses and not body.without_password and _is_form(request) and _has_pages(auth):
             return await self._page(auth, request, {"error": None, "asks": body})
         if holder.enrolls:
@@ -139,6 +135,17 @@ class EmailVerification:
             response = Response(status_code=204)
         auth.set_cookie(response, Cookie(COOKIE, "", 0))
         return response
+
+    async def _shown(self, auth: Auth, request: Request, body: Proof) -> tuple[HeldToken, Holder]:
+        """What was presented, and who does."""
+        try:
+            async with auth.attempt(request, method=PURPOSE, email=body.email):
+                held = await self._held(auth, body)
+                return held, await find_holder(auth, request, body, held.payload["email"])
+        except InvalidCredentials as wrong:
+            if body.token is None and body.password is None:
+                raise InvalidToken from wrong  # counted as a wrong proof, told as every bad token
+            raise
 
     async def _held(self, auth: Auth, body: Proof) -> HeldToken:
         """What the token or code would give; the same work whether or not the address has one."""
@@ -151,13 +158,17 @@ class EmailVerification:
             async with auth.db.connect() as tx:
                 held = await auth.tokens.find_by_code(tx, PURPOSE, subject, body.code or "")
         if held is None:
-            raise InvalidToken
+            raise InvalidToken if body.token is not None else InvalidCredentials
         return held
 
     async def _enroll(self, auth: Auth, request: Request, held: HeldToken, holder: Holder) -> Response:
         """Prove the address, and go on to choose how to sign in."""
         # The account comes first, unproven and empty: what is cut off after it can be repeated with the same token.
-        user, sign_up = await auth.db.transaction(partial(self._opened, auth, held, holder))
+        opened = partial(self._opened, auth, held, holder)
+        try:
+            user, sign_up = await auth.db.transaction(opened)
+        except Conflict:
+            user, sign_up = await auth.db.transaction(opened)  # the same was sent twice, and the other was first
         same_person = holder.same_person or sign_up.user_id == user.id
         holder = replace(holder, user=user, sign_up=sign_up, same_person=same_person)
         login = Login(user, ("email",), methods=(PURPOSE,), next=sign_up.next, guessable=False)
@@ -167,16 +178,19 @@ class EmailVerification:
 
         return await auth.sign_in(request, login, prove)
 
-    async def _opened(self, auth: Auth, held: HeldToken, holder: Holder, tx: AsyncConnection) -> Any:
-        sign_up, plugin = holder.sign_up, signing_up(auth)
-        assert sign_up is not None
-        assert plugin is not None
-        user = await auth.users.by_email(held.payload["email"], tx)
+    async def _opened(
+        self, auth: Auth, held: HeldToken, holder: Holder, tx: AsyncConnection
+    ) -> tuple[User, PendingSignUp]:
+        """The account of the holder's sign-up, made where there is none, and the sign-up as of now."""
+        address, plugin = held.payload["email"], auth.plugin(SignUp)
+        assert holder.sign_up is not None
+        sign_up = await plugin.pending.again(tx, holder.sign_up, auth.clock())
+        if sign_up is None:
+            raise InvalidToken
+        user = await auth.users.by_email(address, tx)
         if user is not None:
             return user, sign_up
-        if not await plugin.pending.lives(tx, sign_up, auth.clock()):
-            raise InvalidToken
-        made = await plugin.make(auth, tx, held.payload["email"], sign_up)
+        made = await plugin.make(auth, tx, address, sign_up)
         await plugin.pending.made(tx, sign_up, made.id)
         return made, replace(sign_up, user_id=made.id)
 
@@ -203,7 +217,7 @@ class EmailVerification:
         plugin = signing_up(auth)
         if holder.sign_up is None or (user is not None and user.email_verified):
             return
-        if plugin is None or not await plugin.pending.lives(tx, holder.sign_up, auth.clock()):
+        if plugin is None or not await plugin.pending.again(tx, holder.sign_up, auth.clock()):
             raise InvalidToken
 
     async def _make(self, auth: Auth, tx: AsyncConnection, address: str, holder: Holder) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
-from typing_extensions import Self, TypedDict
+from typing_extensions import TypedDict
 
 
 def _given(text: Any) -> Any:

@@ -19,7 +19,7 @@ from typing_extensions import TypedDict
 
 from sigra.addresses import canonical_email
 from sigra.answers import HTML, SIGN_IN
-from sigra.errors import InvalidCredentials, InvalidToken, OtherAccount
+from sigra.errors import Conflict, FieldError, InvalidCredentials, InvalidToken, OtherAccount, ValidationFailed
 from sigra.hookspecs import hookimpl, render_page
 from sigra.http.routing import Route
 from sigra.messages import MailRequest, Message, Mint
@@ -174,6 +174,8 @@ class MagicLink:
     async def verify(self, auth: Auth, request: Request) -> Response:
         """POST /magic-link/verify: sign in by the mail's link or code, where it was asked for; 202 for what is owed."""
         body = await auth.read(request, Proof)
+        if body.token is None and body.code is None:
+            raise ValidationFailed([FieldError("code", "missing", "Give the token or the code.")])
         try:
             response = await self._verify(auth, request, body)
         except InvalidCredentials as wrong:
@@ -188,7 +190,7 @@ class MagicLink:
             held = await self._held(auth, link, body)
             if link is None or held is None or held.payload["link"] != str(link.id):
                 raise InvalidCredentials if body.token is None else InvalidToken(NOT_HERE)
-            user = await self._user(auth, request, held, link)
+            user = await self._user(auth, request, held)
             login = Login(user, (AMR,), methods=(PURPOSE,), remember=link.remember, next=link.next)
             if body.token is not None:
                 login = replace(login, guessable=False)
@@ -210,13 +212,17 @@ class MagicLink:
                 return await auth.tokens.find(tx, PURPOSE, body.token)
             return await auth.tokens.find_by_code(tx, PURPOSE, subject, body.code or "")
 
-    async def _user(self, auth: Auth, request: Request, held: HeldToken, link: Link) -> User:
+    async def _user(self, auth: Auth, request: Request, held: HeldToken) -> User:
         """Whom the mail lets in; an account is made for who only signed up, from nothing but the address."""
-        user = await (auth.users.by_email(link.email or "") if held.user_id is None else auth.users.by_id(held.user_id))
+        find = partial(auth.users.by_email, held.payload["email"])
+        user = await (find() if held.user_id is None else auth.users.by_id(held.user_id))
         if user is None and held.user_id is None:
             if request.scope["sigra.identity"] is not None:
                 raise OtherAccount
-            user = await auth.db.transaction(partial(self._admit, auth, held))
+            try:
+                user = await auth.db.transaction(partial(self._admit, auth, held))
+            except Conflict:
+                user = await find()  # somebody was faster
         if user is None or (user.status == "active" and user.security_version != held.payload["version"]):
             raise InvalidToken(NOT_HERE)
         return user
@@ -237,7 +243,7 @@ class MagicLink:
     async def export_user(self, auth: Auth, user: User) -> Mapping[str, Any]:
         async with auth.db.connect() as tx:
             times = await self.links.times(tx, user)
-        return {"magic_links": [{"created_at": timestamp(made), "expires_at": timestamp(end)} for made, end in times]}
+        return {"magic_link": [{"created_at": timestamp(made), "expires_at": timestamp(end)} for made, end in times]}
 
     @hookimpl
     async def erase_user(self, tx: AsyncConnection, user: User) -> None:
@@ -283,9 +289,9 @@ def _canonical(address: str) -> str | None:
 
 
 def _wanted(request: Request) -> str | None:
-    """`next` of the page's address, as far as it can be kept; whether it may be gone to, the seam decides."""
-    target = request.query_params.get("next")
-    return target if target is not None and len(target) <= NEXT_LENGTH else None
+    """`next` of the page's address, when it is text that can be kept; whether it may be gone to, the seam decides."""
+    target = request.query_params.get("next", "")
+    return target if len(target) <= NEXT_LENGTH and target.isprintable() else None
 
 
 async def _page(auth: Auth, request: Request, page: str) -> Response:

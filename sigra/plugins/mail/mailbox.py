@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from typing_extensions import TypedDict
 
-from sigra.answers import HTML, Identifier, Timestamp
+from sigra.answers import HTML, Identifier, Problem, Timestamp
 from sigra.errors import NotFound
 from sigra.http.routing import Route
 from sigra.messages import RenderedMessage
@@ -61,9 +61,11 @@ class Mailbox:
     def routes(self, auth: Auth) -> list[Route]:
         """The pages; for any other machine they are not there."""
         return [
-            Route("/mailbox", partial(self.show, auth), name=LIST, answers={200: (AllSent, HTML)}),
-            Route("/mailbox/{id:uuid}", partial(self.show_one, auth), name=ONE, answers={200: (Sent, HTML)}),
-            Route("/mailbox/{id:uuid}/html", self.show_html, name="mailbox/html", answers={200: HTML}),
+            Route("/mailbox", partial(self.show, auth), name=LIST, answers={200: (AllSent, HTML), 404: Problem}),
+            Route(
+                "/mailbox/{id:uuid}", partial(self.show_one, auth), name=ONE, answers={200: (Sent, HTML), 404: Problem}
+            ),
+            Route("/mailbox/{id:uuid}/html", self.show_html, name="mailbox/html", answers={200: HTML, 404: Problem}),
         ]
 
     async def show(self, auth: Auth, request: Request) -> Response:

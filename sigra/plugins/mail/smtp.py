@@ -73,12 +73,12 @@ class SMTPSender:
             timeout=self._limit,
         )
 
-    async def _hand_over(self, server: aiosmtplib.SMTP, message: RenderedMessage, recipient: Address) -> None:
+    async def _hand_over(self, server: aiosmtplib.SMTP, message: RenderedMessage, recipient: str) -> None:
         written = letter(message, self._sender, recipient)
-        options = [] if recipient.username.isascii() else ["SMTPUTF8"]
+        options = [] if recipient.isascii() else ["SMTPUTF8"]
         if options and not server.supports_extension("smtputf8"):
             raise Undeliverable("the mail server takes no address that is not ASCII")
-        await server.sendmail(self._sender.addr_spec, [recipient.addr_spec], written.as_bytes(), mail_options=options)
+        await server.sendmail(self._sender.addr_spec, [recipient], written, mail_options=options)
 
 
 def _told(error: Exception) -> Undelivered:

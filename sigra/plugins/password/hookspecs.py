@@ -14,6 +14,6 @@ from sigra.protocols import Auth
 async def answer_without_account(auth: Auth, request: Request, credentials: Credentials) -> Response | None:
     """First: return the answer to credentials that fit no account; None for the usual 401.
 
-    Asked at every sign-in by password, before it is known whether they fit an account, which goes first. No transaction is
-    open. What it costs must not depend on whether the address has an account.
+    Asked at every sign-in by password, before it is known whether they fit an account, which goes first. No
+    transaction is open. What it costs must not depend on whether the address has an account.
     """

@@ -179,6 +179,10 @@ class Password:
         """Whether the account has a password."""
         return await self._stored(auth, user.id) is not None
 
+    async def hash_of(self, auth: Auth, user: User) -> str | None:
+        """What the account's password is stored as, for who compares several in equal work."""
+        return await self._stored(auth, user.id)
+
     async def _stored(self, auth: Auth, user_id: uuid.UUID) -> str | None:
         async with auth.db.connect() as tx:
             return (await tx.execute(self._hash_of(user_id))).scalar_one_or_none()

@@ -95,10 +95,11 @@ class PendingSignUps:
         row = (await tx.execute(select(self.table).where(*conditions))).mappings().first()
         return None if row is None else PendingSignUp(**row)
 
-    async def lives(self, tx: AsyncConnection, sign_up: PendingSignUp, now: datetime) -> bool:
-        """Whether it still waits, now that a transaction is about to act on it."""
+    async def again(self, tx: AsyncConnection, sign_up: PendingSignUp, now: datetime) -> PendingSignUp | None:
+        """The same as of now, when a transaction is about to act on it; None when it waits no more."""
         live = self.table.c.id == sign_up.id, self.table.c.expires_at > now
-        return (await tx.execute(select(self.table.c.id).where(*live))).first() is not None
+        row = (await tx.execute(select(self.table).where(*live))).mappings().first()
+        return None if row is None else PendingSignUp(**row)
 
     async def made(self, tx: AsyncConnection, sign_up: PendingSignUp, user_id: uuid.UUID) -> None:
         """Note the account that was made of it."""

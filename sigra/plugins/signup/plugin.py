@@ -42,6 +42,7 @@ CHECK_MAIL = "email/verify"
 
 BATCH = 1_000
 
+
 class SignUpBody(BaseModel):
     """The body of a sign-up: address at most 254 characters (RFC 5321, section 4.5.3.1), password at most 1,024."""
 
@@ -147,9 +148,7 @@ class SignUp:
             raise ValidationFailed([FieldError("password", "unused", "No passwords are used here.")])
         return await auth.plugin(Password).checked_hash(auth, password, future)
 
-    def _pending(
-        self, auth: Auth, future: User, hash: str | None, digest: bytes, next: str | None
-    ) -> PendingSignUp:
+    def _pending(self, auth: Auth, future: User, hash: str | None, digest: bytes, next: str | None) -> PendingSignUp:
         assert future.email is not None
         now = auth.clock()
         return PendingSignUp(
@@ -204,9 +203,7 @@ class SignUp:
             await auth.each(hookspecs.answer_mail_request, tx=tx, request=again)
             return
         context = {"sign_in": f"{auth.settings.base_url}{auth.settings.mount_path}/login"}
-        await auth.send(
-            tx, Message("already_registered", user.email, user, context, languages=request.languages)
-        )
+        await auth.send(tx, Message("already_registered", user.email, user, context, languages=request.languages))
 
     @hookimpl(optionalhook=True)
     async def answer_without_account(self, auth: Auth, request: Request, credentials: Credentials) -> Response | None:
@@ -334,7 +331,10 @@ class SignUp:
         if self.settings.fields is None:
             return []
         found = self.settings.fields.model_fields.items()
-        return [{"name": field.alias or name, "label": field.title or name, "needed": field.is_required()} for name, field in found]
+        return [
+            {"name": field.alias or name, "label": field.title or name, "needed": field.is_required()}
+            for name, field in found
+        ]
 
 
 def is_active(auth: Auth, plugin: type) -> bool:
