@@ -290,8 +290,8 @@ class Sigra:
     async def pending(self, request: Request) -> Login:
         return await self.seam.pending(request)
 
-    async def sign_out(self, request: Request) -> Response:
-        return await self.seam.sign_out(request)
+    async def sign_out(self, request: Request, change: Change | None = None) -> Response:
+        return await self.seam.sign_out(request, change)
 
     async def revoke(self, tx: AsyncConnection, user: User, reason: str, keep: uuid.UUID | None = None) -> None:
         await self.seam.revoke(tx, user, reason, keep)

@@ -252,23 +252,31 @@ class Seam:
 
     async def _renew(self, tx: AsyncConnection, request: Request, change: Change) -> list[Issued]:
         identity = _session(request)
-        user = await self.users.lock(tx, identity.user.id)
-        if user is None or user.status != "active" or user.security_version != identity.user.security_version:
-            raise Unauthenticated
-        await change(tx, user)
+        await change(tx, await self._present(tx, identity))
         issued = await self.calls.each(self.auth, hookspecs.renew_session, tx=tx, request=request, identity=identity)
         if not issued:
             raise Unauthenticated
         return issued
 
-    async def sign_out(self, request: Request) -> Response:
+    async def _present(self, tx: AsyncConnection, identity: Identity) -> User:
+        """Whoever asks, locked, as long as nothing has ended what the session stands for."""
+        user = await self.users.lock(tx, identity.user.id)
+        if user is None or user.status != "active" or user.security_version != identity.user.security_version:
+            raise Unauthenticated
+        return user
+
+    async def sign_out(self, request: Request, change: Change | None = None) -> Response:
         """End the present session; see `Auth.sign_out`."""
         identity: Identity | None = request.scope["sigra.identity"]
+        if change is not None:
+            identity = _session(request)
         if identity is not None and identity.session_id is not None:
-            await self.db.transaction(partial(self._end, request=request, identity=identity))
+            await self.db.transaction(partial(self._end, request=request, identity=identity, change=change))
         return signed_out(request, self.auth.settings, drop=(*self.cookies, LOGIN_COOKIE))
 
-    async def _end(self, tx: AsyncConnection, request: Request, identity: Identity) -> None:
+    async def _end(self, tx: AsyncConnection, request: Request, identity: Identity, change: Change | None) -> None:
+        if change is not None:
+            await change(tx, await self._present(tx, identity))
         await self.act(tx, SignOut(user=identity.user, request=request))
         await self.calls.each(self.auth, hookspecs.revoke_session, tx=tx, identity=identity)
         await self.emit(tx, SignedOut(user_id=identity.user.id))

@@ -297,8 +297,13 @@ class Auth(Protocol):
         """
         ...
 
-    async def sign_out(self, request: Request) -> Response:
-        """End the present session; the same answer without one."""
+    async def sign_out(self, request: Request, change: Change | None = None) -> Response:
+        """End the present session; the same answer without one.
+
+        Args:
+            change: As in `renew`, for what nobody stays signed in after; first in the transaction. There must be a
+                session then.
+        """
         ...
 
     async def revoke(self, tx: AsyncConnection, user: User, reason: str, keep: uuid.UUID | None = None) -> None:

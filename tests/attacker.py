@@ -6,6 +6,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -23,16 +24,26 @@ from starlette.routing import Route
 
 from sigra import Login, Sigra
 from sigra.flows import LOGIN_COOKIE, LOGIN_LIFETIME
+from sigra.messages import Mint
+from sigra.models import User
 from sigra.plugins.api_keys import APIKeys, NewKey
+from sigra.plugins.magic_link import MagicLink
+from sigra.plugins.magic_link.links import Link
+from sigra.plugins.magic_link.plugin import BROWSER
 from sigra.plugins.password import Password
 from sigra.plugins.sessions import Sessions
 from sigra.testing import EMAIL, PASSWORD, create_tables
 from tests.conformity import strict
 
+MINUTE = timedelta(minutes=1)
+
 KNOWN = uuid.UUID(int=7)
 """The id of a session and of a key that are there whenever a request is made."""
 
 NEW_PASSWORD = "a quite different sentence to say"
+
+MAILED = "m" * 43
+"""The token in every mail, and what the browser keeps that asked for it."""
 
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "post_login": {"email": EMAIL, "password": PASSWORD, "remember": True},
@@ -41,6 +52,10 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "post_password_set": {"new_password": NEW_PASSWORD},
     "post_api_keys": {"name": "backup", "scopes": ["read"], "expires_at": "2099-01-01T00:00:00Z"},
     "patch_account": {"name": "Ada"},
+    "post_password_forgot": {"email": EMAIL},
+    "post_password_reset": {"token": MAILED, "new_password": NEW_PASSWORD},
+    "post_magic_link": {"email": EMAIL, "remember": True, "next": "/private"},
+    "post_magic_link_verify": {"token": MAILED, "login_token": MAILED},
 }
 """Bodies that nobody can guess."""
 
@@ -128,8 +143,20 @@ class Target:
         known = sessions._row(login, auth.clock(), uuid.uuid4().bytes * 2, "elsewhere", "192.0.2.1")
         await tx.execute(insert(sessions.table).values(known | {"id": KNOWN}))
         issued = await sessions.issue_credential(auth, tx, request, login)
+        await self._mailed(tx, user)
         pending, _ = await auth.seam.pendings.create(tx, login, LOGIN_LIFETIME)
         return {"session": issued.cookies[0].value, "api_key": text, "login": pending}
+
+    async def _mailed(self, tx: AsyncConnection, user: User) -> None:
+        """Make every mailed token good again."""
+        auth, links = self.auth, self.auth.plugin(MagicLink).links
+        state = {"email": user.email, "version": user.security_version}
+        payloads = {"password_reset": state, "magic_link": {**state, "link": str(KNOWN)}}
+        for purpose, payload in payloads.items():
+            await auth.tokens._store(tx, Mint(purpose, "", MINUTE, payload), user.id, MAILED)
+        link, [digest] = Link(KNOWN, EMAIL, remember=False, next=None), auth.tokens.digests(BROWSER, MAILED)
+        await links.end(tx, link)
+        await links.add(tx, link, digest, auth.clock(), auth.clock() + MINUTE)
 
 
 def _as(target: Target, way: str) -> type:

@@ -21,7 +21,8 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 class PostOffice:
     """What arrived, and how the server behaves.
 
-    `replies` is what it says instead of yes, by step: `MAIL`, `RCPT`, `DATA`; `hangs_up` and `waits` at one of these.
+    `replies` is what it says instead of yes, by step: `MAIL`, `RCPT`, `DATA`; `hangs_up` and `waits` at one of these, or
+    at `QUIT`. Every answer comes `delay` seconds late.
     """
 
     def __init__(self) -> None:
@@ -32,6 +33,7 @@ class PostOffice:
         self.replies: dict[str, str] = {}
         self.hangs_up = self.waits = ""
         self.connections = 0
+        self.delay = 0.0
         self.host, self.port = "127.0.0.1", 0
 
     @property
@@ -47,6 +49,7 @@ class PostOffice:
     async def _step(self, server: SMTP, step: str) -> str:
         if self.hangs_up == step:
             server.transport.abort()
+        await asyncio.sleep(self.delay)
         if self.waits == step:
             await asyncio.Event().wait()
         return self.replies.get(step, "250 OK")
@@ -76,9 +79,12 @@ class PostOffice:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         reply = await self._step(server, "DATA")
         self.encrypted.append(server.transport.get_extra_info("ssl_object") is not None)
-        if reply.startswith("250") and not self.hangs_up:
+        if reply.startswith("250") and self.hangs_up != "DATA":
             self.envelopes.append(envelope)
         return reply
+
+    async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        return await self._step(server, "QUIT")
 
     def authenticate(
         self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: LoginPassword

@@ -29,9 +29,10 @@ async def sign_up(client: Client, email: str = EMAIL, password: str | None = PAS
     return await client.post("/auth/signup", json={name: value for name, value in body.items() if value is not None})
 
 
-async def mailed(client: Client, box: Postbox, email: str = EMAIL, password: str | None = PASSWORD) -> str:
+async def mailed(client: Client, box: Postbox, email: str = EMAIL, password: str | None = PASSWORD, **more: Any) -> str:
     """Sign up, and the token that comes by mail."""
-    assert (await sign_up(client, email, password)).status_code == 202
+    await client.sigra.worker.work()  # what waited before
+    assert (await sign_up(client, email, password, **more)).status_code == 202
     await client.sigra.worker.work()
     return box.token()
 

@@ -217,10 +217,11 @@ class UserTable:
         for name in OF_A_USER:
             await tx.execute(delete(tables[name]).where(tables[name].c.user_id == user.id))
         if user.email is not None:
-            spellings = {user.email.lower(), canonical_email(user.email)}
+            canonical = await tx.scalar(select(self._table.c.email_canonical).where(self._table.c.id == user.id))
             recipient, subject = tables["sigra_outbox"].c.recipient, tables["sigra_tokens"].c.subject
-            await tx.execute(delete(tables["sigra_outbox"]).where(func.lower(recipient).in_(spellings)))
-            await tx.execute(delete(tables["sigra_tokens"]).where(subject.in_(spellings)))
+            spellings = func.lower(recipient).in_([user.email.lower(), canonical])
+            await tx.execute(delete(tables["sigra_outbox"]).where(spellings))
+            await tx.execute(delete(tables["sigra_tokens"]).where(subject == canonical))
 
     async def _update(self, tx: AsyncConnection, user: User, **values: Any) -> None:
         table = self._table

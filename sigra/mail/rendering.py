@@ -67,7 +67,7 @@ class MailRenderer:
 def plain(value: Any) -> Any:
     """The same with every text on one line, without characters that steer terminals or turn the direction of text."""
     if isinstance(value, str):
-        return "".join(char for char in " ".join(value.split()) if char.isprintable())
+        return " ".join("".join(char for char in value if char.isprintable() or char.isspace()).split())
     if isinstance(value, Mapping):
         return {name: plain(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

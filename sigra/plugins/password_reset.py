@@ -198,7 +198,7 @@ class PasswordReset:
     async def render_page(
         self, auth: Auth, request: Request, page: str, context: Mapping[str, object], status: int
     ) -> Response | None:
-        if page not in TEMPLATES:
+        if page not in TEMPLATES or not _has_pages(auth):
             return None
         return await auth.render(request, TEMPLATES[page], {"posted": page, **context}, status)
 

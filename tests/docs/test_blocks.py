@@ -16,6 +16,8 @@ import jinja2
 import pytest
 
 from sigra import hookspecs
+from sigra.mail.catalogues import Catalogues
+from sigra.mail.rendering import MailRenderer
 from sigra.settings import from_sources
 from tests.cli.conftest import SETTINGS
 from tests.player import ROOT, Block, blocks, executed, played
@@ -39,6 +41,14 @@ def parsed(block: Block, _: Path) -> None:
 
 def parsed_template(block: Block, _: Path) -> None:
     jinja2.Environment(autoescape=True).parse(block.text)
+
+
+def said(block: Block, _: Path) -> None:
+    """A message, as text and as HTML."""
+    sources = [jinja2.DictLoader({"mail/it.jinja": block.text}), ROOT / "sigra/templates"]
+    renderer = MailRenderer(sources, Catalogues([]))
+    values = dict.fromkeys(("host", "link", "token", "code", "product", "home"), "x")
+    assert all(renderer.render("it", "en", values))
 
 
 def read(block: Block, folder: Path) -> None:
@@ -69,6 +79,7 @@ RUNNERS: dict[str, Callable[[Block, Path], object]] = {
     "toml": read,
     "json": parsed,
     "html": parsed_template,
+    "jinja": said,
     "css": parsed_style,
 }
 IN_A_SHELL = {block.page for block in ALL if block.language == "sh"}

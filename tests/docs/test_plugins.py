@@ -25,7 +25,7 @@ NO_FIELDS = ("login_token",)
 
 def undocumented(name: str, page: str) -> list[str]:
     """What a plugin brings and its page does not say, in code's letters."""
-    code = "\n".join(re.findall(r"`([^`]+)`", page))
+    code = "\n".join(re.findall(r"(?<!`)`([^`]+)`(?!`)", page))
     return [what for what in brought(name) if not re.search(rf"(?<![\w./]){re.escape(what)}(?![\w./{{])", code)]
 
 

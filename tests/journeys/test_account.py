@@ -238,3 +238,33 @@ def test_a_fault_is_found(context: BrowserContext) -> None:
 
     assert "label" in found and "too wide" in found
     assert any("<button" in one for one in found)
+
+
+@pytest.mark.parametrize("path", ["signup", "email/verify", "password/forgot", "password/reset", "magic-link"])
+def test_no_page_of_the_mails_has_a_fault(context: BrowserContext, path: str) -> None:
+    page = context.new_page()
+    page.goto(f"/auth/{path}")
+    seen = {"first": faults(page)}
+    with page.expect_navigation():
+        page.get_by_role("main").locator("form button").first.evaluate(
+            "button => { button.form.noValidate = true; button.click() }"
+        )
+    seen["posted"] = faults(page)
+
+    assert {name: found for name, found in seen.items() if found} == {}
+
+
+def test_no_page_of_a_message_has_a_fault(context: BrowserContext, demo: Demo) -> None:
+    page = context.new_page()
+    page.goto("/auth/magic-link")
+    page.get_by_label("E-mail").fill(demo.line("E-mail"))
+    page.get_by_role("button", name="Send the link").click()
+    seen = {"asked": faults(page)}
+    page.goto("/auth/mailbox")
+    while not page.locator("li").count():
+        page.reload()
+    seen["mailbox"] = faults(page)
+    page.locator("li a").first.click()
+    seen["message"] = faults(page)
+
+    assert {name: found for name, found in seen.items() if found} == {}

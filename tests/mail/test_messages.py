@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import DictLoader
 
-from sigra import ConfigurationError, Message, RenderedMessage, Sigra, User
+from sigra import ConfigurationError, Message, RenderedMessage, Sigra, User, hookimpl
 from sigra.mail.catalogues import Catalogues, accepted_languages
-from sigra.mail.rendering import MailRenderer
+from sigra.mail.rendering import MailRenderer, Rendered
 from sigra.testing import cheap_settings, make_user
 from tests.apps import Postbox, running
 
@@ -41,10 +41,27 @@ GREETING = """\
 """
 
 
-def greeting(name: str = "Ada", language: str = "en", *folders: Path, **values: Any) -> Any:
+RENDERER = MailRenderer([DictLoader({"mail/greeting.jinja": GREETING}), SIGRA / "templates"], Catalogues([]))
+
+
+class Greeter:
+    """A plugin with a kind of message of its own."""
+
+    name, api = "greeter", 1
+
+    @hookimpl
+    def register_templates(self) -> list[DictLoader]:
+        return [DictLoader({"mail/greeting.jinja": GREETING})]
+
+
+def greeting(name: str = "Ada", **values: Any) -> Rendered:
     """What a greeting says."""
-    renderer = MailRenderer([DictLoader({"mail/greeting.jinja": GREETING}), SIGRA / "templates"], Catalogues(folders))
-    return renderer.render("greeting", language, {**FRAME, "name": name, "apples": 2, "link": LINK, **values})
+    return RENDERER.render("greeting", "en", {**FRAME, "name": name, "apples": 2, "link": LINK, **values})
+
+
+def to_ada(**values: Any) -> Message:
+    """A greeting to send."""
+    return Message("greeting", "ada@example.com", context={"name": "Ada", "apples": 1, "link": LINK}, **values)
 
 
 def catalogue(folder: Path, language: str, **texts: str) -> Path:
@@ -62,7 +79,7 @@ def catalogue(folder: Path, language: str, **texts: str) -> Path:
 async def sent(message: Message, **options: Any) -> RenderedMessage:
     """A message as a sender gets it."""
     post = Postbox()
-    async with running("sqlite:///:memory:", ["defaults", post], **options) as client:
+    async with running("sqlite:///:memory:", ["defaults", post, Greeter()], **options) as client:
         auth = client.sigra
         await auth.db.transaction(lambda tx: auth.send(tx, message))
         await auth.worker.work()
@@ -147,8 +164,8 @@ def test_values_inside_of_values_are_cleaned_too():
 
 
 async def test_the_application_is_called_as_its_pages_call_it():
-    named = await sent(Message("password_changed", "a@example.com"), pages={"title": "Acme & Sons"})
-    unnamed = await sent(Message("password_changed", "a@example.com"))
+    named = await sent(to_ada(), pages={"title": "Acme & Sons"})
+    unnamed = await sent(to_ada())
 
     assert "Acme & Sons sent this" in named.text and "Acme &amp; Sons sent this" in named.html
     assert "localhost sent this" in " ".join(unnamed.text.split())
@@ -156,9 +173,16 @@ async def test_the_application_is_called_as_its_pages_call_it():
 
 @pytest.mark.parametrize(("base_url", "host"), [("http://[::1]:8000", "[::1]"), ("http://a.localhost", "a.localhost")])
 async def test_the_id_of_a_message_ends_with_the_host(base_url, host):
-    said = await sent(Message("password_changed", "a@example.com"), base_url=base_url)
+    said = await sent(to_ada(), base_url=base_url)
 
     assert said.message_id.partition("@")[2] == host
+
+
+def test_every_kind_is_on_the_page_of_messages():
+    page = (ROOT / "docs" / "messages.md").read_text()
+    kinds = {file.stem for file in (SIGRA / "templates" / "mail").glob("*.jinja")} - {"text", "html"}
+
+    assert {kind for kind in kinds if f"| `{kind}` |" not in page} == set()
 
 
 # The host's own words
@@ -167,9 +191,9 @@ async def test_the_id_of_a_message_ends_with_the_host(base_url, host):
 async def test_a_host_writes_a_message_as_it_likes(tmp_path):
     (tmp_path / "mail").mkdir()
     own = "{% extends face %}{% block subject %}Ours{% endblock %}{% block content %}Our words{% endblock %}"
-    (tmp_path / "mail" / "password_changed.jinja").write_text(own)
+    (tmp_path / "mail" / "greeting.jinja").write_text(own)
 
-    said = await sent(Message("password_changed", "a@example.com"), templates=(tmp_path,))
+    said = await sent(to_ada(), templates=(tmp_path,))
 
     assert said.subject == "Ours"
     assert "Our words" in said.text and "Our words" in said.html
@@ -180,27 +204,28 @@ async def test_a_host_gives_all_messages_another_face(tmp_path):
     face = (SIGRA / "templates" / "mail" / "html.jinja").read_text().replace("<body", "<body class='ours'")
     (tmp_path / "mail" / "html.jinja").write_text(face)
 
-    said = await sent(Message("password_changed", "a@example.com"), templates=(tmp_path,))
+    said = await sent(to_ada(), templates=(tmp_path,))
 
-    assert "<body class='ours'" in said.html and "All other" in said.html
+    assert "<body class='ours'" in said.html and "Hello Ada" in said.html
 
 
 async def test_a_host_brings_a_language(tmp_path):
-    folder = catalogue(tmp_path, "fr", The_password_of_your_account_is_a_new_one="Votre mot de passe est nouveau")
+    folder = catalogue(tmp_path, "fr", Hello_NAME="Bonjour %(name)s")
 
-    said = await sent(Message("password_changed", "a@example.com", languages="fr"), locales=(folder,))
+    said = await sent(to_ada(languages="fr"), locales=(folder,))
 
-    assert (said.language, said.subject) == ("fr", "Votre mot de passe est nouveau")
-    assert "set or changed" in said.text
+    assert (said.language, said.subject) == ("fr", "Bonjour Ada")
+    assert "1 apple" in said.text
 
 
 async def test_the_words_of_a_host_come_before_ours(tmp_path):
-    folder = catalogue(tmp_path, "de", The_password_of_your_account_is_a_new_one="Neues Passwort, neues Glück")
+    folder = catalogue(tmp_path, "de", Sign_in="Hinein", Hello_NAME="Hallo %(name)s")
 
-    said = await sent(Message("password_changed", "a@example.com", languages="de"), locales=(folder,))
+    said = await sent(to_ada(languages="de"), locales=(folder,))
 
-    assert said.subject == "Neues Passwort, neues Glück"
-    assert "gesetzt oder geändert" in said.text
+    assert said.subject == "Hallo Ada"
+    assert "Diese Nachricht kommt von" in said.text
+    assert Catalogues([folder, SIGRA / "locale"]).translations("de").gettext("Sign in") == "Hinein"
 
 
 async def test_a_plugin_brings_its_words_beside_its_module(tmp_path, monkeypatch):
@@ -218,12 +243,11 @@ async def test_a_plugin_brings_its_words_beside_its_module(tmp_path, monkeypatch
     catalogue(package / "locale", "de", Hello_NAME="Hallo %(name)s")
     monkeypatch.syspath_prepend(tmp_path)
     plugin = importlib.import_module("sigra_greeting").Greeting()
-    message = Message("greeting", "a@example.com", context={"name": "Ada", "apples": 1, "link": LINK}, languages="de")
 
     post = Postbox()
     async with running("sqlite:///:memory:", ["defaults", post, plugin]) as client:
         auth = client.sigra
-        await auth.db.transaction(lambda tx: auth.send(tx, message))
+        await auth.db.transaction(lambda tx: auth.send(tx, to_ada(languages="de")))
         await auth.worker.work()
     del sys.modules["sigra_greeting"]
 
@@ -285,23 +309,21 @@ def test_any_header_is_some_language(locale, accepted):
 
 async def test_the_users_language_comes_before_the_requests():
     post = Postbox()
-    async with running("sqlite:///:memory:", ["defaults", post]) as client:
+    async with running("sqlite:///:memory:", ["defaults", post, Greeter()]) as client:
         auth = client.sigra
         user = await make_user(auth)
 
         async def send(tx: Any) -> None:
             german: User = await auth.users.describe(tx, user, name=None, locale="de-AT")
-            await auth.send(tx, Message("password_changed", "a@example.com", user=german, languages="en"))
-            await auth.send(tx, Message("password_changed", "a@example.com", languages="en"))
+            await auth.send(tx, to_ada(user=german, languages="en"))
+            await auth.send(tx, to_ada(languages="en"))
 
         await auth.db.transaction(send)
         await auth.worker.work()
 
-    assert sorted((said.language, said.subject) for said in post.messages) == [
-        ("de", "Ihr Konto hat ein neues Passwort"),
-        ("en", "The password of your account is a new one"),
-    ]
-    assert sorted('<html lang="de">' in said.html for said in post.messages) == [False, True]
+    english, german = sorted(post.messages, key=lambda said: said.language, reverse=True)
+    assert "sent this" in english.text and '<html lang="en">' in english.html
+    assert "Diese Nachricht kommt von" in german.text and '<html lang="de">' in german.html
 
 
 def test_the_greeting_counts():

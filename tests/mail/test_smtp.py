@@ -263,6 +263,22 @@ async def test_hc45_a_server_that_does_not_answer_is_waited_for_no_longer_than_t
         await send(office.url, timeout=timedelta(milliseconds=200))
 
 
+async def test_hc45_a_server_whose_every_answer_is_slow_is_waited_for_no_longer_than_the_limit(office):
+    office.delay = 0.15
+
+    with pytest.raises(Undelivered, match=r"longer than 0\.4 s"):
+        await send(office.url, timeout=timedelta(milliseconds=400))
+
+
+@pytest.mark.parametrize("bad", [{"waits": "QUIT"}, {"hangs_up": "QUIT"}, {"replies": {"QUIT": "500 No"}}], ids=str)
+async def test_hc45_what_the_server_took_is_not_sent_again_because_it_does_not_say_goodbye(office, bad):
+    vars(office).update(bad)
+
+    await send(office.url, timeout=timedelta(seconds=1))
+
+    assert len(office.envelopes) == 1
+
+
 async def test_hc45_a_server_that_is_not_there_is_tried_again(office):
     gone = office.url.replace(str(office.port), "1")
 

@@ -5,12 +5,14 @@ import pytest
 from sigra.plugins.account import Account
 from sigra.plugins.api_keys import APIKeys
 from sigra.plugins.email_change import EmailChange
+from sigra.plugins.email_verification import EmailVerification
 from sigra.plugins.magic_link import MagicLink
 from sigra.plugins.pages import Pages
 from sigra.plugins.password import Password
 from sigra.plugins.password_reset import PasswordReset
 from sigra.plugins.reauthentication import Reauthentication
 from sigra.plugins.sessions import Sessions
+from sigra.plugins.signup import SignUp
 from sigra.testing import PluginContract
 
 
@@ -56,3 +58,11 @@ class TestPasswordReset(PluginContract):
 
 class TestMagicLink(PluginContract):
     plugin = MagicLink
+
+
+class TestSignUp(PluginContract):
+    plugin = SignUp
+
+
+class TestEmailVerification(PluginContract):
+    plugin = EmailVerification

@@ -14,7 +14,7 @@ from sigra.plugins.password import Password
 from sigra.testing import PASSWORD, Client, FrozenClock, cheap_settings, make_api_key, make_user
 from tests.apps import Postbox, application, running
 from tests.plugins.racers import Racers
-from tests.policies import Factor, Recorder
+from tests.policies import Factor, Recorder, Waiver
 from tests.signing_up import EMAIL, OTHER, browser, log_in, mailed, rows, seen, sign_up, verify, watched, works
 from tests.test_failing_database import Cable, is_unavailable
 
@@ -45,6 +45,7 @@ async def by_code(client: Client, code: str, email: str = EMAIL, **more: Any) ->
 
 async def again(client: Client, box: Postbox, email: str = EMAIL) -> str:
     """Ask for another mail, and its token."""
+    await client.sigra.worker.work()  # what waited before
     assert (await client.post("/auth/email/verify/resend", json={"email": email})).status_code == 202
     await client.sigra.worker.work()
     return box.token()
@@ -124,10 +125,9 @@ async def test_hc01_the_owners_own_sign_up_wins_whoever_signed_up_before_and_aft
     async with with_box(database, box, clock=clock) as client:
         owner = browser(client)
         for who, password in ((browser(client), PASSWORD), (owner, OTHER), (browser(client), PASSWORD)):
-            await sign_up(who, password=password)
+            token = await mailed(who, box, password=password)
             clock.tick()
-        await client.sigra.worker.work()
-        await verify(owner, box.token())
+        await verify(owner, token)
 
         assert await works(client, OTHER)
         assert not await works(client, PASSWORD)
@@ -136,11 +136,10 @@ async def test_hc01_the_owners_own_sign_up_wins_whoever_signed_up_before_and_aft
 async def test_hc01_the_password_typed_after_the_link_says_whose_sign_up_counts(database: str, box: Postbox) -> None:
     clock = FrozenClock()
     async with with_box(database, box, clock=clock) as client:
-        await sign_up(browser(client), password=OTHER, name="Ada")
+        await mailed(browser(client), box, password=OTHER, name="Ada")
         clock.tick()
-        await sign_up(browser(client), name="Eve")
-        await client.sigra.worker.work()
-        answer = await verify(client, box.token(), password=OTHER)
+        token = await mailed(browser(client), box, name="Eve")
+        answer = await verify(client, token, password=OTHER)
 
         assert answer.status_code == 204
         assert (await account(client)).name == "Ada"
@@ -172,14 +171,27 @@ async def test_a_password_costs_the_same_however_many_wait(
             email = f"user{count}@example.com"
             for _ in range(count):
                 clock.tick()
-                await sign_up(browser(client), email)
-            await client.sigra.worker.work()
+                await mailed(browser(client), box, email)
             with watched(client, monkeypatch) as work:
                 await verify(client, box.token(), password="wrong")
                 costs.append(work.take())
 
     assert costs[0] == costs[1] == costs[2]
     assert costs[0][1] == ("verify",) * 3
+
+
+async def test_hc01_a_sign_up_of_another_address_shows_nothing(database: str, box: Postbox) -> None:
+    async with with_box(database, box) as client:
+        attacker, victim = browser(client), browser(client)
+        await mailed(attacker, box)
+        await sign_up(victim, "victim@example.com", OTHER)
+        token = await again(client, box)
+        stolen = (await sign_up(browser(client), "victim@example.com")).json()["signup_token"]
+        await verify(client, token, signup_token=stolen)
+        await verify(victim, await again(client, box, "victim@example.com"))
+
+        assert not await has_password(client)
+        assert await works(client, OTHER, "victim@example.com")
 
 
 # An account that was there, unproven
@@ -216,6 +228,16 @@ async def test_an_address_that_is_not_proven_is_owed_at_every_sign_in(database: 
     assert box.token() == token
     assert 'action="/auth/email/verify"' in page.text
     assert 'action="/auth/email/verify/resend"' in page.text
+
+
+async def test_hc10_no_waiver_lifts_what_an_address_owes(box: Postbox) -> None:
+    async with with_box(MEMORY, box, Waiver(("email_verification", "enrollment"))) as client:
+        owed = await client.sign_in(await unproven(client))
+        token = await mailed(client, box, "new@example.com", None)
+        owed_too = await verify(client, token)
+
+    assert [one["kind"] for one in owed.json()["challenges"]] == ["email_verification"]
+    assert [one["kind"] for one in owed_too.json()["challenges"]] == ["enrollment"]
 
 
 async def test_an_account_without_an_address_owes_none() -> None:
@@ -267,6 +289,18 @@ async def test_hc01_a_sign_up_of_ones_own_takes_the_place_of_what_somebody_set(d
 
         assert await works(client, OTHER)
         assert not await works(client, PASSWORD)
+        assert await keys(client, user) == 0
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_hc01_being_somebody_else_shows_nothing(waits: bool, database: str, box: Postbox) -> None:
+    async with with_box(database, box, *[Factor()] * waits) as client:
+        user = await unproven(client)
+        other = await client.sign_in(await make_user(client.sigra, "other@example.com"))
+        await verify(client, await again(client, box))
+
+        assert other.status_code == (202 if waits else 200)
+        assert not await has_password(client)
         assert await keys(client, user) == 0
 
 

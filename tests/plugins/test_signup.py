@@ -34,6 +34,7 @@ def members() -> MetaData:
 
     class Member(UserColumns, Base):
         plan: Mapped[str | None] = mapped_column(String(20))
+        newsletter: Mapped[bool | None] = mapped_column(Boolean)
         is_admin: Mapped[bool | None] = mapped_column(Boolean)
 
     return Base.metadata
@@ -41,6 +42,7 @@ def members() -> MetaData:
 
 class Fields(BaseModel):
     plan: str = "free"
+    newsletter: bool = False
 
 
 async def waiting(client: Client) -> list[Any]:
@@ -97,7 +99,7 @@ async def test_hc39_a_sign_up_tells_nobody_who_has_an_account(database: str, mon
     assert all(other == first for other in others)
 
 
-async def test_who_has_an_account_is_told_by_mail_at_the_stored_address(database: str) -> None:
+async def test_hc07_who_has_an_account_is_told_by_mail_at_the_stored_address(database: str) -> None:
     box = Postbox()
     async with running(database, ["defaults", box]) as client:
         await make_user(client.sigra, "Ada@example.com")
@@ -231,7 +233,7 @@ async def test_hc09_only_the_fields_that_are_allowed_become_columns(host: Any) -
     user = await client.sigra.users.by_email(EMAIL)
 
     assert waits is None
-    assert dict(user.columns) == {"plan": "team", "is_admin": None}
+    assert dict(user.columns) == {"plan": "team", "newsletter": False, "is_admin": None}
     assert (user.status, user.security_version, user.email_verified) == ("active", 0, True)
     assert str(user.id) not in (hostile["id"], hostile["user_id"])
 
@@ -246,13 +248,15 @@ async def test_a_field_of_another_type_is_named(host: Any) -> None:
 
 async def test_the_form_asks_for_the_fields(host: Any) -> None:
     client, _ = host
+    typed = {"email": EMAIL, "password": PASSWORD, "plan": "team", "newsletter": "true"}
     page = await client.get("/auth/signup", headers=PAGE)
-    posted = await client.post("/auth/signup", data={"email": EMAIL, "password": PASSWORD, "plan": "team"})
+    posted = await client.post("/auth/signup", data=typed)
     [row] = await waiting(client)
 
     assert 'name="plan"' in page.text
+    assert 'name="newsletter" type="checkbox"' in page.text
     assert posted.status_code == 303
-    assert row.fields == {"plan": "team"}
+    assert row.fields == {"plan": "team", "newsletter": True}
 
 
 class Ours(BaseModel):
@@ -333,6 +337,22 @@ async def test_hc39_the_browser_that_signed_up_does_not_learn_whether_the_addres
     assert (right[0][0], wrong[0][0]) == (202, 401)
     assert right[1][1] == ("verify", "verify")
     assert told[2:] == [right, wrong]
+
+
+async def test_hc40_a_guess_at_an_account_is_counted_behind_a_sign_up_too(database: str) -> None:
+    recorder = Recorder()
+    async with running(database, ["defaults", recorder]) as client:
+        await make_user(client.sigra)
+        await sign_up(client, password=OTHER)
+        recorder.recorded.clear()
+        guessed = await log_in(client, OTHER)
+        right = await log_in(client)
+
+    assert guessed.status_code == 202
+    assert [event.metadata for event in recorder.recorded if event.name == "sign_in.failed"] == [
+        {"method": "password", "email": EMAIL}
+    ]
+    assert right.status_code == 200
 
 
 async def test_an_owner_who_forgot_the_account_gets_in_where_the_sign_up_was_tried(database: str) -> None:
@@ -437,9 +457,7 @@ async def test_hc01_an_account_at_once_is_its_owners_after_the_proof(database: s
         attacker, owner = browser(client), browser(client)
         await sign_up(attacker)
         await log_in(attacker)
-        await sign_up(owner, password=OTHER)
-        await client.sigra.worker.work()
-        proven = await verify(owner, box.token())
+        proven = await verify(owner, await mailed(owner, box, password=OTHER))
 
         assert proven.status_code == 204
         assert (await attacker.get("/auth/session")).status_code == 401
@@ -471,7 +489,7 @@ async def test_an_account_that_somebody_makes_at_the_same_instant_is_no_error(da
 # For others
 
 
-async def test_a_proven_address_with_only_sign_ups_becomes_an_account_of_none_of_them(database: str) -> None:
+async def test_hc01_a_proven_address_with_only_sign_ups_becomes_an_account_of_none_of_them(database: str) -> None:
     async with running(database) as client:
         auth, plugin = client.sigra, client.sigra.plugin(SignUp)
         await sign_up(client, "Ada@example.com", name="Eve")
@@ -515,7 +533,7 @@ async def test_what_waits_for_the_users_address_is_exported_and_erased_with_the_
             await auth.db.transaction(lambda tx, one=one: plugin.erase_user(tx, one))
         [left] = await waiting(client)
 
-    assert exported == [{"sign_ups": [{"created_at": "2026-01-01T12:00:00Z"}]}, None]
+    assert exported == [{"signup": [{"created_at": "2026-01-01T12:00:00Z"}]}, None]
     assert left.email == "other@example.com"
 
 

@@ -6,7 +6,7 @@ import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated, ClassVar, Literal
 
@@ -20,7 +20,7 @@ from typing_extensions import TypedDict
 
 from sigra.answers import DONE, HTML, Timestamp
 from sigra.db import UTCDateTime, user_ref
-from sigra.errors import AccountDisabled, InvalidToken, SigraError, Unauthenticated
+from sigra.errors import AccountDisabled, InvalidToken, SigraError
 from sigra.events import Action, Event
 from sigra.guards import requires
 from sigra.hookspecs import erase_user, render_page
@@ -145,30 +145,26 @@ class Deletions:
 
     async def close(self, auth: Auth, request: Request) -> Response:
         """POST /account/delete: close the account, and erase it when the grace is over. Needs a fresh sign-in."""
-        user = await requires(fresh=True)(request)
+        await requires(fresh=True)(request)
         await auth.read(request, Nothing)
-        await auth.db.transaction(partial(self._close, auth, request, user))
-        # Nobody is signed in any more; what is left is that the browser is told to forget its cookies.
-        ended = await auth.sign_out(request)
+        erase_at = auth.clock() + self._grace
+        ended = await auth.sign_out(request, partial(self._close, auth, request, erase_at))
         if ended.status_code != 204:
             return ended
-        answer: Closing = {"status": "closing", "erase_at": timestamp(auth.clock() + self._grace)}
+        answer: Closing = {"status": "closing", "erase_at": timestamp(erase_at)}
         response = JSONResponse(answer, 202)
         for cookie in ended.headers.getlist("set-cookie"):
             response.headers.append("set-cookie", cookie)
         return response
 
-    async def _close(self, auth: Auth, request: Request, user: User, tx: AsyncConnection) -> None:
-        locked = await auth.users.lock(tx, user.id)
-        if locked is None or locked.status != "active" or locked.security_version != user.security_version:
-            raise Unauthenticated
-        await auth.act(tx, CloseAccount(user=locked, request=request))
-        now, erase_at = auth.clock(), auth.clock() + self._grace
-        await self.forget(auth, tx, locked)
-        await tx.execute(insert(self._table).values(user_id=locked.id, requested_at=now, erase_at=erase_at))
-        closing = await auth.users.set_status(tx, locked, "closing")
+    async def _close(self, auth: Auth, request: Request, erase_at: datetime, tx: AsyncConnection, user: User) -> None:
+        await auth.act(tx, CloseAccount(user=user, request=request))
+        await self.forget(auth, tx, user)
+        row = {"user_id": user.id, "requested_at": auth.clock(), "erase_at": erase_at}
+        await tx.execute(insert(self._table).values(row))
+        closing = await auth.users.set_status(tx, user, "closing")
         await auth.revoke(tx, closing, "account_closed")
-        await auth.emit(tx, DeletionScheduled(user_id=locked.id, metadata={"erase_at": timestamp(erase_at)}))
+        await auth.emit(tx, DeletionScheduled(user_id=user.id, metadata={"erase_at": timestamp(erase_at)}))
         if closing.email is not None:
             token = Mint(PURPOSE, page=CANCEL, lifetime=self._grace)
             context = {"day": erase_at.date().isoformat()}

@@ -17,9 +17,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sigra import hookspecs
-from sigra.addresses import canonical_email, typed_email
+from sigra.addresses import canonical_email
 from sigra.answers import DONE, HTML, SIGN_IN, Problem
-from sigra.errors import Conflict, FieldError, InvalidCredentials, InvalidToken, ValidationFailed
+from sigra.errors import Conflict, InvalidCredentials, InvalidToken
 from sigra.hookspecs import hookimpl
 from sigra.http.routing import Route
 from sigra.messages import MailRequest, Message, Mint
@@ -29,6 +29,7 @@ from sigra.plugins.email_verification.shapes import Again, Proof, Sent
 from sigra.plugins.pages import Pages
 from sigra.plugins.password import Password
 from sigra.plugins.signup import COOKIE, PendingSignUp, SignUp
+from sigra.plugins.signup.shapes import folded, typed
 from sigra.protocols import Auth
 
 PURPOSE = "email_verification"
@@ -75,12 +76,8 @@ class EmailVerification:
     async def resend(self, auth: Auth, request: Request) -> Response:
         """POST /email/verify/resend: another mail, if there is something to prove; nobody is told whether there is."""
         body = await auth.read(request, Again)
-        try:
-            address = typed_email(body.email)
-        except ValueError:
-            wrong = FieldError("email", "invalid_email", "This is not an e-mail address.")
-            raise ValidationFailed([wrong]) from None
-        await auth.db.transaction(partial(auth.request_mail, request=MailRequest(PURPOSE, address)))
+        asked = MailRequest(PURPOSE, typed(body.email))
+        await auth.db.transaction(partial(auth.request_mail, request=asked))
         sent: Sent = {"status": "sent"}
         return await auth.show(request, PAGE, sent, 202, then=f"/{PAGE}")
 
@@ -153,7 +150,7 @@ class EmailVerification:
             async with auth.db.connect() as tx:
                 held = await auth.tokens.find(tx, PURPOSE, body.token)
         else:
-            subject = _subject(body.email)
+            subject = folded(body.email or "") or ""
             await auth.db.transaction(partial(auth.tokens.count_code, purpose=PURPOSE, subject=subject))
             async with auth.db.connect() as tx:
                 held = await auth.tokens.find_by_code(tx, PURPOSE, subject, body.code or "")
@@ -276,14 +273,6 @@ async def _locked(auth: Auth, tx: AsyncConnection, address: str) -> User | None:
 
 def _version(user: User | None) -> int | None:
     return None if user is None else user.security_version
-
-
-def _subject(email: str | None) -> str:
-    """What a code is about; nothing for text that is no address."""
-    try:
-        return canonical_email(email or "")
-    except ValueError:
-        return ""
 
 
 def _is_form(request: Request) -> bool:

@@ -275,7 +275,7 @@ class MagicLink:
     async def render_page(
         self, auth: Auth, request: Request, page: str, context: Mapping[str, object], status: int
     ) -> Response | None:
-        if page not in TEMPLATES:
+        if page not in TEMPLATES or not _has_pages(auth):
             return None
         given = {"posted": page, "next": _wanted(request), "asked": auth.cookie(request, COOKIE) is not None, **context}
         return await auth.render(request, TEMPLATES[page], given, status)

@@ -50,7 +50,7 @@ def letter(message: RenderedMessage, sender: Address, recipient: str) -> bytes:
 
 def _value(name: str, text: str) -> str:
     """A header's value: addresses on one line, all else in ASCII and folded (RFC 2047; RFC 5322, section 2.2.3)."""
-    line = "".join(char for char in " ".join(text.split()) if char.isprintable())
+    line = " ".join("".join(char for char in text if char.isprintable() or char.isspace()).split())
     if name in ("From", "To"):
         return line
     plain = line.isascii() and ENCODED_WORD not in line

@@ -50,7 +50,7 @@ class SMTPSender:
                 await self._hand_over(server, message, recipient)
             # It is the server's now: what goes wrong from here on is no reason to send it again.
             with suppress(aiosmtplib.SMTPException, OSError):
-                await server.quit(timeout=FAREWELL)
+                await server.quit(timeout=min(FAREWELL, self._limit))
         except TimeoutError:
             raise Undelivered(f"the mail server took longer than {self._limit:g} s") from None
         except (aiosmtplib.SMTPException, OSError) as error:

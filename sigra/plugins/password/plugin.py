@@ -136,17 +136,18 @@ class Password:
     async def sign_in(self, auth: Auth, request: Request) -> Response:
         """POST /login: sign in by address and password; 202 when the account asks for more."""
         body = await auth.read(request, Credentials)
-        async with auth.attempt(request, method="password", email=body.email):
-            waiting = await auth.first(own_hookspecs.answer_without_account, request=request, credentials=body)
-            user = await auth.users.by_email(body.email)
-            try:
-                user = await self.prove(auth, user, body.password)
-            except InvalidCredentials:
-                if waiting is None:
-                    raise
-                return waiting
-            login = Login(user, ("pwd",), methods=("password",), remember=body.remember, next=body.next)
-            return await auth.sign_in(request, login)
+        waiting = None
+        try:
+            async with auth.attempt(request, method="password", email=body.email):
+                waiting = await auth.first(own_hookspecs.answer_without_account, request=request, credentials=body)
+                user = await self.prove(auth, await auth.users.by_email(body.email), body.password)
+                login = Login(user, ("pwd",), methods=("password",), remember=body.remember, next=body.next)
+                return await auth.sign_in(request, login)
+        except InvalidCredentials:
+            # Counted all the same: it may be a guess at the account.
+            if waiting is None:
+                raise
+            return waiting
 
     @hookimpl
     async def parts_for_page(self, auth: Auth, request: Request, page: str) -> Sequence[Part] | None:

@@ -62,3 +62,16 @@ def restored(model: type[BaseModel] | None, fields: Mapping[str, Any]) -> dict[s
     except ValidationError:
         return {}
     return {name: getattr(made, name) for name in model.model_fields}
+
+
+def asked(model: type[BaseModel] | None) -> list[dict[str, Any]]:
+    """What the page asks for: each field's `name` and `label`, whether it is `needed`, and whether it is a `box`."""
+    return [
+        {
+            "name": field.alias or name,
+            "label": field.title or name.replace("_", " ").capitalize(),
+            "needed": field.is_required(),
+            "box": field.annotation is bool,
+        }
+        for name, field in (model.model_fields if model else {}).items()
+    ]

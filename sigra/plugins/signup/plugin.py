@@ -7,17 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from sqlalchemy import MetaData, Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
-from typing_extensions import TypedDict
 
 from sigra import hookspecs
-from sigra.addresses import canonical_email, typed_email
+from sigra.addresses import canonical_email
 from sigra.answers import HTML, Challenged
 from sigra.errors import Conflict, FieldError, ValidationFailed
 from sigra.events import Action, Event
@@ -25,11 +24,11 @@ from sigra.hookspecs import hookimpl
 from sigra.http.routing import Route
 from sigra.messages import MailRequest, Message
 from sigra.models import Cookie, Job, Part, User, timestamp
-from sigra.plugins.account.profile import Name
 from sigra.plugins.pages import Pages
 from sigra.plugins.password import Credentials, Password
 from sigra.plugins.signup import fields
 from sigra.plugins.signup.pending import NEXT_LENGTH, PendingSignUp, PendingSignUps
+from sigra.plugins.signup.shapes import SignUpBody, SignUpStarted, folded, typed
 from sigra.protocols import Auth
 
 COOKIE = "sigra-signup"
@@ -41,22 +40,6 @@ CHECK_MAIL = "email/verify"
 """The page that goes on from here."""
 
 BATCH = 1_000
-
-
-class SignUpBody(BaseModel):
-    """The body of a sign-up: address at most 254 characters (RFC 5321, section 4.5.3.1), password at most 1,024."""
-
-    email: Annotated[str, Field(max_length=254)]
-    password: Annotated[str | None, Field(max_length=1024, repr=False)] = None
-    name: Name = None
-    next: Annotated[str | None, Field(max_length=2048)] = None
-
-
-class SignUpStarted(TypedDict):
-    """A sign-up that waits for its address to be proven, whether or not that has an account."""
-
-    status: Literal["verification_sent"]
-    signup_token: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +112,7 @@ class SignUp:
     async def start(self, auth: Auth, request: Request) -> Response:
         """POST /signup: ask for an account; the same answer, work, rows and mails whether or not there is one."""
         body = await auth.read(request, self._body)
-        future = User(uuid.uuid4(), _address(body.email), name=body.name)
+        future = User(uuid.uuid4(), typed(body.email), name=body.name)
         hash = await self._hash(auth, body.password, future)
         secret = auth.tokens.mint(PURPOSE)
         sign_up = self._pending(auth, future, hash, secret.digest, body.next or request.query_params.get("next"))
@@ -230,7 +213,7 @@ class SignUp:
         """
         tokens = [token for token in presented if token] or [auth.cookie(request, COOKIE) or ""]
         digests = [digest for token in tokens for digest in auth.tokens.digests(PURPOSE, token)]
-        canonical = None if email is None else _canonical(email)
+        canonical = None if email is None else folded(email)
         if not digests or (email is not None and canonical is None):
             return None
         async with auth.db.connect() as tx:
@@ -241,7 +224,7 @@ class SignUp:
 
         Two spellings may be two mailboxes: the one that is asked for comes first, else the newest.
         """
-        canonical = _canonical(address)
+        canonical = folded(address)
         if canonical is None:
             return None
         found = [one.email for one in await self.pending.newest(tx, canonical, auth.clock(), BATCH)]
@@ -296,7 +279,7 @@ class SignUp:
             return None
         async with auth.db.connect() as tx:
             waiting = await self.pending.newest(tx, canonical_email(user.email), auth.clock(), BATCH)
-        return {"sign_ups": [{"created_at": timestamp(one.created_at)} for one in waiting]}
+        return {"signup": [{"created_at": timestamp(one.created_at)} for one in waiting]}
 
     async def _expire(self, auth: Auth) -> bool:
         return await auth.db.transaction(partial(self.pending.expire, now=auth.clock(), count=BATCH))
@@ -323,18 +306,12 @@ class SignUp:
     ) -> Response | None:
         if page != PAGE or not is_active(auth, Pages):
             return None
-        given = {"posted": page, "own_fields": self._shown_fields(), "has_passwords": is_active(auth, Password)}
+        given = {
+            "posted": page,
+            "own_fields": fields.asked(self.settings.fields),
+            "has_passwords": is_active(auth, Password),
+        }
         return await auth.render(request, "signup/signup.html", {**given, **context}, status, page=page)
-
-    def _shown_fields(self) -> list[dict[str, Any]]:
-        """The application's fields, as a form asks for them."""
-        if self.settings.fields is None:
-            return []
-        found = self.settings.fields.model_fields.items()
-        return [
-            {"name": field.alias or name, "label": field.title or name, "needed": field.is_required()}
-            for name, field in found
-        ]
 
 
 def is_active(auth: Auth, plugin: type) -> bool:
@@ -344,17 +321,3 @@ def is_active(auth: Auth, plugin: type) -> bool:
     except LookupError:
         return False
     return True
-
-
-def _address(text: str) -> str:
-    try:
-        return typed_email(text)
-    except ValueError:
-        raise ValidationFailed([FieldError("email", "invalid_email", "This is not an e-mail address.")]) from None
-
-
-def _canonical(text: str) -> str | None:
-    try:
-        return canonical_email(text)
-    except ValueError:
-        return None
