@@ -21,8 +21,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sigra import Login, Sigra
+from sigra import Login, RenderedMessage, Sigra
 from sigra.flows import LOGIN_COOKIE, LOGIN_LIFETIME
 from sigra.messages import Mint
 from sigra.models import User
@@ -30,6 +31,7 @@ from sigra.plugins.api_keys import APIKeys, NewKey
 from sigra.plugins.magic_link import MagicLink
 from sigra.plugins.magic_link.links import Link
 from sigra.plugins.magic_link.plugin import BROWSER
+from sigra.plugins.mail import Mail
 from sigra.plugins.password import Password
 from sigra.plugins.sessions import Sessions
 from sigra.testing import EMAIL, PASSWORD, create_tables
@@ -52,6 +54,9 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "post_password_set": {"new_password": NEW_PASSWORD},
     "post_api_keys": {"name": "backup", "scopes": ["read"], "expires_at": "2099-01-01T00:00:00Z"},
     "patch_account": {"name": "Ada"},
+    "post_signup": {"email": "grace@example.com", "password": NEW_PASSWORD, "name": "Grace"},
+    "post_email_verify": {"token": MAILED},
+    "post_email_verify_resend": {"email": EMAIL},
     "post_password_forgot": {"email": EMAIL},
     "post_password_reset": {"token": MAILED, "new_password": NEW_PASSWORD},
     "post_magic_link": {"email": EMAIL, "remember": True, "next": "/private"},
@@ -92,7 +97,7 @@ class Target:
     def __init__(self, auth: Sigra) -> None:
         self.auth = auth
         self._hash: str | None = None
-        self.app = auth.wrap(Starlette(routes=[Route("/restore", self._restore, methods=["POST"])]))
+        self.app = _from_here(auth.wrap(Starlette(routes=[Route("/restore", self._restore, methods=["POST"])])))
 
     def attacked(self, way: str, *, examples: int, steps: int = 0, seed: int = 1, below: str = "/") -> Found:
         """Run all phases, and end the installation.
@@ -144,6 +149,7 @@ class Target:
         await tx.execute(insert(sessions.table).values(known | {"id": KNOWN}))
         issued = await sessions.issue_credential(auth, tx, request, login)
         await self._mailed(tx, user)
+        self._sent()
         pending, _ = await auth.seam.pendings.create(tx, login, LOGIN_LIFETIME)
         return {"session": issued.cookies[0].value, "api_key": text, "login": pending}
 
@@ -151,12 +157,34 @@ class Target:
         """Make every mailed token good again."""
         auth, links = self.auth, self.auth.plugin(MagicLink).links
         state = {"email": user.email, "version": user.security_version}
-        payloads = {"password_reset": state, "magic_link": {**state, "link": str(KNOWN)}}
+        payloads = {
+            "email_verification": {"email": user.email},
+            "password_reset": state,
+            "magic_link": {**state, "link": str(KNOWN)},
+        }
         for purpose, payload in payloads.items():
             await auth.tokens._store(tx, Mint(purpose, "", MINUTE, payload), user.id, MAILED)
         link, [digest] = Link(KNOWN, EMAIL, remember=False, next=None), auth.tokens.digests(BROWSER, MAILED)
         await links.end(tx, link)
         await links.add(tx, link, digest, auth.clock(), auth.clock() + MINUTE)
+
+    def _sent(self) -> None:
+        """Put a message into the mailbox."""
+        written = {"subject": "Hello", "language": "en", "text": "Hello", "html": "<p>Hello</p>"}
+        message = RenderedMessage("hello", f"{KNOWN}@localhost", EMAIL, created_at=self.auth.clock(), **written)
+        self.auth.plugin(Mail)._mailbox.add(message)
+
+
+def _from_here(app: ASGIApp) -> ASGIApp:
+    """The application as this machine asks it."""
+
+    async def asked(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            headers = [(name, b"localhost" if name == b"host" else value) for name, value in scope["headers"]]
+            scope = {**scope, "client": ("127.0.0.1", 1), "headers": headers}
+        await app(scope, receive, send)
+
+    return asked
 
 
 def _as(target: Target, way: str) -> type:

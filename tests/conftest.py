@@ -59,6 +59,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 LONGEST = (
     "tests/test_kills.py",
+    "tests/worker/test_processes.py",
     "tests/test_schemathesis.py",
     "tests/distributions",
     "tests/docs",

@@ -21,8 +21,8 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 class PostOffice:
     """What arrived, and how the server behaves.
 
-    `replies` is what it says instead of yes, by step: `MAIL`, `RCPT`, `DATA`; `hangs_up` and `waits` at one of these, or
-    at `QUIT`. Every answer comes `delay` seconds late.
+    `replies` is what it says instead of yes, by step: `MAIL`, `RCPT`, `DATA`, `QUIT`; `hangs_up` and `waits` at one of
+    these. Every answer comes `delay` seconds late.
     """
 
     def __init__(self) -> None:
@@ -90,7 +90,9 @@ class PostOffice:
         self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: LoginPassword
     ) -> AuthResult:
         self.logins.append((data.login, data.password))
-        return AuthResult(success=data == LoginPassword(b"app", "gehe\u0131m/#1".encode()), handled=False)
+        if data == LoginPassword(b"app", "gehe\u0131m/#1".encode()):
+            return AuthResult(success=True)
+        return AuthResult(success=False, handled=False, message=f"535 5.7.8 No {data.login!r} {data.password!r}")
 
 
 class Server(Controller):

@@ -1,4 +1,4 @@
-"""Draws docs/_static/hooks.svg: the hooks in the order in which they are asked, in three lanes."""
+"""Draws docs/_static/hooks.svg: the hooks in the order in which they are asked, in four lanes."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ LANES: Mapping[str, Sequence[str]] = MappingProxyType(
             "register_middleware",
             "the application starts",
             "register_resources",
+            "register_jobs",
             "on the command line",
             "register_commands",
         ),
@@ -56,6 +57,21 @@ LANES: Mapping[str, Sequence[str]] = MappingProxyType(
             "an end: one session, or all",
             "revoke_session",
             "revoke_credentials",
+            "forget_authenticators",
+        ),
+        "Later": (
+            "a mail was asked for",
+            "-- transaction begins",
+            "answer_mail_request",
+            "-- transaction ends",
+            "a mail is delivered",
+            "send_message",
+            "a user wants what is held",
+            "export_user",
+            "a user leaves",
+            "-- transaction begins",
+            "erase_user",
+            "-- transaction ends",
         ),
     }
 )

@@ -113,7 +113,7 @@ class SingleUseTokens:
         asked_at: datetime | None = None,
     ) -> bool:
         if user_id is not None:
-            # Two issued at once must see each other, or both would live on.
+            # Those issued at once wait for each other here, rather than fail on each other's rows.
             await self._lock(tx, user_id)
         purpose, now = mint.purpose, self._clock()
         subject = str(user_id) if mint.subject is None and user_id is not None else mint.subject

@@ -50,7 +50,7 @@ class Delivery:
 
     async def deliver(self, waiting: Waiting) -> None:
         """Render a message, send it, and take it out of the table."""
-        secrets = await self.db.transaction(partial(self._secrets, waiting=waiting))
+        secrets = await self._secrets(waiting)
         if secrets is None:
             _log.info("message %s %s is dropped: its link was used, replaced or has ended", waiting.kind, waiting.id)
         else:
@@ -63,12 +63,12 @@ class Delivery:
         if not await self.calls.first(self.auth, hookspecs.send_message, message=message):
             raise Undelivered("no plugin sends mail")
 
-    async def _secrets(self, tx: AsyncConnection, waiting: Waiting) -> Mapping[str, Any] | None:
+    async def _secrets(self, waiting: Waiting) -> Mapping[str, Any] | None:
         """What the template is given: nothing for a message without a token, None for one whose token has ended."""
         mint = waiting.mint
         if mint is None:
             return {}
-        made = await self._made_good(tx, waiting, mint)
+        made = await self.db.transaction(partial(self._made_good, waiting=waiting, mint=mint))
         if made is None:
             return None
         secrets = {"token": made.token, "link": f"{self.auth.url_for(mint.page)}#token={made.token}"}

@@ -116,7 +116,7 @@ class Worker:
             if not self._jobs.nothing_is_due:
                 for turn in await self._jobs.due():
                     self._background.spawn(self._jobs.run(turn))
-            while claimed := await self._claimed(HANDS - len(desk.sending)):
+            while not desk.ended and (claimed := await self._claimed(HANDS - len(desk.sending))):
                 await self._begin(desk, claimed)
         except Exception as error:  # noqa: BLE001  (whatever it was, there is a next look)
             _tell_trouble(desk, error)

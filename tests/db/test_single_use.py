@@ -3,13 +3,16 @@ import re
 import secrets
 import uuid
 from datetime import timedelta
+from types import NoneType
 
 import pytest
 from sqlalchemy import select
 
 from sigra.crypto import KeyRing
 from sigra.db.single_use import CODE_TRIES, SingleUseTokens
+from sigra.errors import Unavailable
 from sigra.messages import Mint
+from sigra.models import HeldToken
 from tests.db.conftest import KEYS
 from tests.db.racers import Racers
 
@@ -221,11 +224,13 @@ async def test_hc13_a_code_that_nobody_counted_finds_nothing(db, tokens, clock):
 
 
 async def test_hc13_of_200_tries_at_once_at_most_five_are_looked_at(db, tokens, clock):
-    db._time_limit = 60  # a busy machine is no failure
     made = await make_good(db, tokens, clock)
-    found = await asyncio.gather(*(try_code(db, tokens, made.code) for _ in range(200)))
+    tries = (try_code(db, tokens, made.code) for _ in range(200))
+    found = await asyncio.gather(*tries, return_exceptions=True)
 
-    assert sum(one is not None for one in found) <= CODE_TRIES
+    # A busy machine tells some to come back.
+    assert {type(one) for one in found} <= {NoneType, HeldToken, Unavailable}
+    assert sum(isinstance(one, HeldToken) for one in found) <= CODE_TRIES
 
 
 async def test_an_absent_code_is_counted_by_nobody(db, tokens):

@@ -51,6 +51,7 @@ def test_hc21_the_token_leaves_the_address_and_is_not_sent_by_itself(open_page: 
     page.goto("/auth/magic-link")
     page.get_by_label("E-mail").fill("nobody@example.com")
     page.get_by_role("button", name="Send the link").click()
+    expect(page.get_by_label("Code")).to_be_visible()
     requests.clear()
 
     page.goto(f"{path}#token={TOKEN}")
@@ -59,7 +60,7 @@ def test_hc21_the_token_leaves_the_address_and_is_not_sent_by_itself(open_page: 
     assert page.locator("input[name=token]").input_value() == TOKEN
     expect(page.get_by_label("Token")).to_be_hidden()
     expect(page.get_by_label("Code")).to_be_hidden()
-    assert {method for method, _ in requests} == {"GET"}
+    assert {method for method, _ in requests} <= {"GET"}
     assert not [url for _, url in requests if TOKEN in url.partition("#")[0]]
     assert TOKEN not in page.evaluate(
         "JSON.stringify([history.length, history.state, document.referrer, location.href])"

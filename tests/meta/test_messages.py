@@ -13,12 +13,16 @@ RECEIVED = MappingProxyType(
     {
         "verify_email": "test_signup.py::test_without_the_demand_for_a_proof_an_account_is_made_at_once",
         "already_registered": "test_signup.py::test_hc07_who_has_an_account_is_told_by_mail_at_the_stored_address",
-        "reset_password": "test_password_reset.py::test_mail_goes_to_the_stored_address_and_only_where_there_is_an_active_account",
+        "reset_password": (
+            "test_password_reset.py::test_mail_goes_to_the_stored_address_and_only_where_there_is_an_active_account"
+        ),
         "magic_link": "test_magic_link.py::test_mail_goes_to_the_stored_address_of_active_accounts_alone",
         "confirm_new_email": "test_email_change.py::test_both_mailboxes_are_told_and_the_new_one_does_it",
         "email_change_notice": "test_email_change.py::test_both_mailboxes_are_told_and_the_new_one_does_it",
         "email_changed": "test_email_change.py::test_both_mailboxes_are_told_and_the_new_one_does_it",
-        "password_changed": "test_password_reset.py::test_hc33_a_reset_ends_sessions_and_sign_ins_under_way_and_leaves_keys",
+        "password_changed": (
+            "test_password_reset.py::test_hc33_a_reset_ends_sessions_and_sign_ins_under_way_and_leaves_keys"
+        ),
         "api_key_created": "test_api_keys.py::test_the_mailbox_is_told_of_a_key_and_not_what_it_is",
         "deletion_scheduled": "test_account_deletion.py::test_an_account_is_closed_at_once_and_says_until_when",
         "account_deleted": "test_account_deletion.py::test_an_account_is_erased_when_its_grace_is_over",

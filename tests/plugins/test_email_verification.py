@@ -236,6 +236,7 @@ async def test_hc10_no_waiver_lifts_what_an_address_owes(box: Postbox) -> None:
         token = await mailed(client, box, "new@example.com", None)
         owed_too = await verify(client, token)
 
+    assert (owed.status_code, owed_too.status_code) == (202, 202)
     assert [one["kind"] for one in owed.json()["challenges"]] == ["email_verification"]
     assert [one["kind"] for one in owed_too.json()["challenges"]] == ["enrollment"]
 
@@ -245,6 +246,19 @@ async def test_an_account_without_an_address_owes_none() -> None:
         answer = await client.sign_in_as(await make_user(client.sigra, None), "hwk")
 
     assert answer.status_code == 200
+
+
+async def test_without_sign_up_addresses_are_proven_all_the_same(database: str, box: Postbox) -> None:
+    async with running(database, ["sessions", "password", "pages", "email_verification", box]) as client:
+        user = await make_user(client.sigra, email_verified=False)
+        await again(client, box)
+        page = await client.get("/auth/email/verify", headers=PAGE)
+        owed = await client.sign_in(user)
+        proven = await verify(client, box.token())
+        signed_in = await client.sign_in(user)
+
+    assert page.status_code == 200
+    assert [answer.status_code for answer in (owed, proven, signed_in)] == [202, 204, 200]
 
 
 @pytest.mark.parametrize("how", ["pending", "password", "login_token"])
@@ -848,7 +862,7 @@ async def test_hc45_a_proof_that_is_cut_anywhere_is_whole_or_not_at_all(
             repeated = await verify(mine, token)
             user = await account(client, email)
             assert is_unavailable(refused), at
-            assert user.email_verified
+            assert user is not None and user.email_verified, at
             if repeated.status_code == 400:
                 assert late
             else:

@@ -296,6 +296,17 @@ async def test_hc33_a_link_does_not_outlive_what_ends_proofs(database: str) -> N
         assert [(await verify(client, **proof)).status_code for proof in proofs(box)] == [400, 400]
 
 
+async def test_hc06_a_link_sent_to_an_old_address_is_dead(database: str) -> None:
+    box = Postbox()
+    async with running(database, ["defaults", box]) as client:
+        auth = client.sigra
+        user = await make_user(auth)
+        await ask(client)
+        await auth.db.transaction(lambda tx: auth.users.move(tx, user, "countess@example.com"))
+
+        assert [(await verify(client, **proof)).status_code for proof in proofs(box)] == [400, 400]
+
+
 def proofs(box: Postbox) -> list[dict[str, str]]:
     return [{"token": box.token()}, {"code": box.code()}]
 

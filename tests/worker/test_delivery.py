@@ -355,10 +355,10 @@ async def test_hc46_a_message_that_kills_its_workers_is_given_up(database: str) 
             assert await auth.db.transaction(lambda tx, seen=seen: auth.outbox.claim(tx, seen)) is not None
             clock.tick(LEASE)
         await auth.worker.work()
-        [row] = await rows(auth)
+        left = [(row.dead_at is not None, row.problem) for row in await rows(auth)]
 
     assert post.kinds == []
-    assert (row.dead_at is not None, row.problem) == (True, "its workers were killed")
+    assert left == [(True, "its workers were killed")]
 
 
 # Secrets

@@ -222,6 +222,16 @@ async def test_hc46_what_is_cut_off_at_the_end_comes_back_when_its_lease_has_end
     assert (gate.kinds, post.kinds) == ([], ["ring"])
 
 
+async def test_told_to_end_it_begins_nothing_more(database: str) -> None:
+    async with running(database, [Bell(), Postbox()]) as client:
+        await ask(client.sigra)
+        client.sigra.worker.stop()
+        await client.sigra.worker._look(client.sigra.worker._desks.get())
+        [row] = await rows(client.sigra)
+
+    assert row.tries == 0
+
+
 async def test_it_begins_again_after_an_end() -> None:
     gate = Gate()
     gate.open.set()

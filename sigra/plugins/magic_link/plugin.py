@@ -232,7 +232,7 @@ class MagicLink:
         return None if sign_up is None else await sign_up.admit(auth, tx, held.payload["email"])
 
     async def _spend(self, auth: Auth, held: HeldToken, link: Link, tx: AsyncConnection, user: User) -> None:
-        if not await auth.tokens.take(tx, held):
+        if user.email != held.payload["email"] or not await auth.tokens.take(tx, held):
             raise InvalidToken(NOT_HERE)
         await self.links.end(tx, link)
         await auth.prove_email(tx, user, same_person=False)

@@ -64,6 +64,7 @@ class Mail:
     async def render_page(
         self, auth: Auth, request: Request, page: str, context: Mapping[str, object], status: int
     ) -> Response | None:
-        if page not in TEMPLATES:
+        # A form posted there by mistake is refused elsewhere: the mailbox has none.
+        if page not in TEMPLATES or "error" in context:
             return None
         return await auth.render(request, TEMPLATES[page], context, status)

@@ -9,6 +9,7 @@
     field.value = token;
     field.disabled = false;
     instead.hidden = instead.disabled = true;
+    document.querySelector("main [role=alert]")?.remove(); // told of another token
   };
   addEventListener("hashchange", move);
   move();
