@@ -234,7 +234,7 @@ class Auth(Protocol):
         ...
 
     def set_cookie(self, response: Response, cookie: Cookie) -> None:
-        """Set a cookie on an answer, or delete it (`max_age=0`), under the name and with the attributes of all of ours."""
+        """Set a cookie on an answer, or delete it (`max_age=0`), under the name and with the attributes of ours."""
         ...
 
     def client(self, request: HTTPConnection) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 
 from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
 
-
 BLOCK = 64
 """Bytes of a block of SHA-256 (FIPS 180-4, section 1)."""
 

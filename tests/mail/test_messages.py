@@ -328,5 +328,17 @@ async def test_the_users_language_comes_before_the_requests():
     assert "Diese Nachricht kommt von" in german.text and '<html lang="de">' in german.html
 
 
+async def test_a_mail_that_was_asked_for_in_a_browser_is_in_its_language():
+    post = Postbox()
+    async with running("sqlite:///:memory:", ["defaults", post]) as client:
+        user = await make_user(client.sigra)
+        wanted = {"accept-language": "de-AT,de;q=0.9,en;q=0.1"}
+        await client.post("/auth/password/forgot", json={"email": user.email}, headers=wanted)
+        await client.sigra.worker.work()
+
+    [said] = post.messages
+    assert (said.kind, said.language, said.subject) == ("reset_password", "de", "Neues Passwort wählen")
+
+
 def test_the_greeting_counts():
     assert "1 apple\n" in greeting(apples=1).text and "2 apples" in greeting(apples=2).text
