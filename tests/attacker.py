@@ -27,7 +27,9 @@ from sigra import Login, RenderedMessage, Sigra
 from sigra.flows import LOGIN_COOKIE, LOGIN_LIFETIME
 from sigra.messages import Mint
 from sigra.models import User
+from sigra.plugins.account import Account
 from sigra.plugins.api_keys import APIKeys, NewKey
+from sigra.plugins.email_change import EmailChange
 from sigra.plugins.magic_link import MagicLink
 from sigra.plugins.magic_link.links import Link
 from sigra.plugins.magic_link.plugin import BROWSER
@@ -61,10 +63,15 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "post_password_reset": {"token": MAILED, "new_password": NEW_PASSWORD},
     "post_magic_link": {"email": EMAIL, "remember": True, "next": "/private"},
     "post_magic_link_verify": {"token": MAILED, "login_token": MAILED},
+    "post_email_change": {"new_email": "ada@example.net"},
+    "post_email_change_confirm": {"token": MAILED},
+    "post_email_change_cancel": {"token": MAILED},
+    "post_account_delete_cancel": {"token": MAILED},
 }
 """Bodies that nobody can guess."""
 
 WITHOUT_PASSWORD = ("/password/set",)
+CLOSED = ("/account/delete/cancel",)
 
 CHECKS: Mapping[str, Any] = {
     # What is valid by its form may be refused by its meaning: a wrong password, an expiry in the past.
@@ -130,12 +137,19 @@ class Target:
         if self._hash is None:
             await create_tables(self.auth)
             self._hash = await self.auth.hasher.hash(PASSWORD)
-        hash = None if request.query_params["operation"] in WITHOUT_PASSWORD else self._hash
-        return JSONResponse(await self.auth.db.transaction(partial(self._known, request, hash)))
+        operation = request.query_params["operation"]
+        hash = None if operation in WITHOUT_PASSWORD else self._hash
+        known = await self.auth.db.transaction(partial(self._known, request, hash))
+        if operation in CLOSED:
+            await self.auth.db.transaction(self._close)
+        return JSONResponse(known)
 
     async def _known(self, request: Request, hash: str | None, tx: AsyncConnection) -> dict[str, str]:
         auth = self.auth
         user = await auth.users.by_email(EMAIL, tx) or await auth.users.create(tx, email=EMAIL, email_verified=True)
+        if user.status != "active":
+            user = await auth.users.set_status(tx, user, "active")
+        await auth.plugin(Account).erase_user(auth, tx, user)
         password, keys, sessions = (auth.plugin(kind) for kind in (Password, APIKeys, Sessions))
         await tx.execute(delete(password.table).where(password.table.c.user_id == user.id))
         if hash is not None:
@@ -161,12 +175,30 @@ class Target:
             "email_verification": {"email": user.email},
             "password_reset": state,
             "magic_link": {**state, "link": str(KNOWN)},
+            "email_change_confirm": {"change": str(KNOWN)},
+            "email_change_cancel": {"change": str(KNOWN)},
+            "account_deletion": {},
         }
         for purpose, payload in payloads.items():
             await auth.tokens._store(tx, Mint(purpose, "", MINUTE, payload), user.id, MAILED)
         link, [digest] = Link(KNOWN, EMAIL, remember=False, next=None), auth.tokens.digests(BROWSER, MAILED)
         await links.end(tx, link)
         await links.add(tx, link, digest, auth.clock(), auth.clock() + MINUTE)
+        await self._moving(tx, user)
+
+    async def _moving(self, tx: AsyncConnection, user: User) -> None:
+        """Have a change of address wait."""
+        changes, now = self.auth.plugin(EmailChange), self.auth.clock()
+        times = {"created_at": now, "expires_at": now + MINUTE}
+        state = {"old_email": user.email, "security_version": user.security_version, **times}
+        await changes.erase_user(tx, user)
+        row = {"user_id": user.id, "id": KNOWN, "new_email": f"{uuid.uuid4().hex}@example.com", **state}
+        await tx.execute(insert(changes.table).values(row))
+
+    async def _close(self, tx: AsyncConnection) -> None:
+        user = await self.auth.users.by_email(EMAIL, tx)
+        assert user is not None
+        await self.auth.users.set_status(tx, user, "closing")
 
     def _sent(self) -> None:
         """Put a message into the mailbox."""

@@ -67,18 +67,18 @@ async def test_hc10_two_factors_of_one_kind_of_thing_stay_at_level_1() -> None:
 
 
 async def test_hc10_all_kinds_must_be_met_and_any_method_meets_its_kind(database: str) -> None:
-    plugins = [Factor("totp"), Factor("passkey"), Factor("mail", kind="email_verification")]
+    plugins = [Factor("totp"), Factor("passkey"), Factor("letter", kind="email_verification")]
     async with running(database, ["defaults", *plugins]) as client:
         await make_user(client.sigra)
         body = await challenged(client)
         first = await client.post("/auth/login/passkey", json={"code": "right"})
-        second = await client.post("/auth/login/mail", json={"code": "right"})
+        second = await client.post("/auth/login/letter", json={"code": "right"})
 
     assert body["challenges"] == [
         {"kind": "mfa", "methods": ["totp", "passkey"]},
-        {"kind": "email_verification", "methods": ["mail"]},
+        {"kind": "email_verification", "methods": ["letter"]},
     ]
-    assert first.json().get("challenges") == [{"kind": "email_verification", "methods": ["mail"]}]
+    assert first.json().get("challenges") == [{"kind": "email_verification", "methods": ["letter"]}]
     assert second.json()["status"] == "signed_in"
 
 

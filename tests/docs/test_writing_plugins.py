@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from sigra.testing import make_user
-from tests.apps import running
+from tests.apps import Postbox, running
 from tests.player import blocks, executed, played
 
 PAGE = "docs/writing-plugins.md"
@@ -64,3 +64,21 @@ async def test_a_part_is_on_the_page(plugin: Any):
         page = await client.get("/auth/login", headers={"accept": "text/html"})
 
     assert '<a href="/help">I cannot get in</a>' in page.text
+
+
+@pytest.mark.parametrize("plugin", ["Door"], indirect=True)
+async def test_a_door_is_opened_once_by_who_reads_the_mail(plugin: Any):
+    postbox = Postbox()
+    async with running(MEMORY, ["defaults", plugin, postbox]) as client:
+        user = await make_user(client.sigra)
+        answers = [await client.post("/auth/door", json={"email": one}) for one in (user.email, "nobody@example.com")]
+        await client.sigra.worker.work()
+        page = await client.get("/auth/door/open", headers={"accept": "text/html"})
+        body = {"token": postbox.token()}
+        opened = [await client.post("/auth/door/open", json=body) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert answers[0].content == answers[1].content
+    assert postbox.kinds == ["door"]
+    assert 'name="token"' in page.text
+    assert [answer.status_code for answer in opened] == [204, 400]

@@ -15,7 +15,10 @@ from sigra.plugins.sessions import Sessions
 
 Announce = Callable[..., None]
 
-BUILT_IN = ["account", "api_keys", "pages", "password", "reauthentication", "sessions"]
+BUILT_IN = [
+    *("account", "api_keys", "email_change", "email_verification", "magic_link", "mail", "pages"),
+    *("password", "password_reset", "reauthentication", "sessions", "signup"),
+]
 
 BADGE = """
     class Badge:
@@ -126,7 +129,7 @@ def test_hc48_nobody_takes_the_name_of_a_built_in_plugin(announce: Announce) -> 
 def test_an_object_stands_for_its_name() -> None:
     sessions = Sessions()
 
-    assert hooks.select(["defaults", sessions], hooks.installed())[-1] is sessions
+    assert hooks.select(["defaults", sessions], hooks.installed())[BUILT_IN.index("sessions")] is sessions
     assert hooks.select([sessions, "defaults"], hooks.installed())[0] is sessions
     assert names("defaults", sessions) == BUILT_IN
 
@@ -252,7 +255,7 @@ def test_the_section_is_the_class_settings() -> None:
     assert hooks.section_model(Sessions()) is Sessions.Settings
     assert hooks.section_model(Badge()) is None
     assert hooks.section_model(Plain()) is None
-    assert hooks.section_model(hooks.installed()[-1]) is Sessions.Settings
+    assert hooks.section_model(hooks.installed()[BUILT_IN.index("sessions")]) is Sessions.Settings
 
 
 def test_an_error_says_where_a_plugin_comes_from(announce: Announce) -> None:

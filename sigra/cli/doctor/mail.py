@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from sigra import hookspecs
 from sigra.cli.doctor.finding import Finding
 from sigra.core import Sigra
-from sigra.plugins.mail import Mail
+
+OWN = "mail"
+"""The built-in plugin that sends, and its section."""
 
 OPTION = "SIGRA_MAIL__URL"
 
 
 def findings(auth: Sigra) -> Iterator[Finding]:
     """What keeps mail from being sent at all."""
-    alone = set(auth.calls.asked(hookspecs.send_message)) == {Mail.name}
-    if alone and not auth.settings.development and auth.plugin(Mail).settings.url is None:
+    alone = set(auth.calls.asked(hookspecs.send_message)) == {OWN}
+    if alone and not auth.settings.development and getattr(auth.settings, OWN).url is None:
         yield Finding(
             OPTION,
             "It is not set: no mail is sent, all of it waits in the outbox.",
