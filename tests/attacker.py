@@ -145,7 +145,9 @@ class Target:
         return JSONResponse(known)
 
     async def _known(self, request: Request, hash: str | None, tx: AsyncConnection) -> dict[str, str]:
-        auth = self.auth
+        auth, users = self.auth, self.auth.metadata.tables["sigra_users"]
+        # One that was moved to another address would keep what is mailed.
+        await tx.execute(delete(users).where(users.c.email != EMAIL))
         user = await auth.users.by_email(EMAIL, tx) or await auth.users.create(tx, email=EMAIL, email_verified=True)
         if user.status != "active":
             user = await auth.users.set_status(tx, user, "active")
@@ -226,9 +228,10 @@ def _as(target: Target, way: str) -> type:
         last: tuple[str, dict[str, str]] | None = None
 
         def get(self, case: Any, context: Any) -> dict[str, str]:
-            label = case.operation.label if way == "session" else way
-            if self.last is None or self.last[0] != label or (way == "session" and case.method != "GET"):
-                self.last = label, target.restored(case.operation.path)
+            in_session = way == "session"
+            label, path = (case.operation.label, case.operation.path) if in_session else (way, "")
+            if self.last is None or self.last[0] != label or (in_session and case.method != "GET"):
+                self.last = label, target.restored(path)
             return self.last[1]
 
         def set(self, case: Any, data: dict[str, str], context: Any) -> None:

@@ -247,7 +247,8 @@ def _check(manager: pluggy.PluginManager, names: set[str], active: Active) -> No
             f"set `api = {API}` or install a version that fits."
         )
     for name in dir(plugin):
-        _check_method(manager, names, active, name)
+        if not name.startswith("__"):
+            _check_method(manager, names, active, name)
 
 
 def _check_method(manager: pluggy.PluginManager, names: set[str], active: Active, name: str) -> None:

@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import Any
 
 from pydantic import BaseModel
@@ -69,11 +69,13 @@ class Active:
 
 def installed() -> tuple[Installed, ...]:
     """Every plugin announced on this machine, the core's own first, then by distribution and name."""
-    found = [
-        Installed(point.name, point.dist.name, point.dist.version, point)
-        for point in entry_points(group=GROUP)
-        if point.dist is not None
-    ]
+    found, read = [], dict[Distribution, tuple[str, str]]()
+    for point in entry_points(group=GROUP):
+        if point.dist is not None:
+            # Each look at a distribution's name parses the whole of its metadata.
+            metadata = read.get(point.dist) or (point.dist.metadata["Name"], point.dist.version)
+            read[point.dist] = metadata
+            found.append(Installed(point.name, *metadata, point))
     return tuple(sorted(found, key=lambda item: (item.distribution != CORE, item.distribution, item.name)))
 
 

@@ -182,6 +182,8 @@ def _path(route: BaseRoute) -> str:
 
 
 def _paths_overlap(a: str, b: str) -> bool:
+    if "{" not in a + b:
+        return a == b
     ours, theirs = a.split("/"), b.split("/")
     bounded_a, bounded_b = _bounded(ours), _bounded(theirs)
     if len(bounded_a) == len(ours) and len(bounded_b) == len(theirs) and len(ours) != len(theirs):

@@ -19,13 +19,13 @@ from starlette.responses import JSONResponse, Response
 from typing_extensions import TypedDict
 
 from sigra.answers import DONE, HTML, PublicSession, PublicUser
-from sigra.db import Digest, Id, LastUse, Lookup, UTCDateTime, user_ref
+from sigra.db import Digest, Id, LastUse, Lookup, UTCDateTime, delete_batch, user_ref
 from sigra.errors import InvalidToken, NotFound, Unauthenticated
 from sigra.events import Event
 from sigra.guards import current_user
 from sigra.hookspecs import hookimpl
 from sigra.http.routing import Route
-from sigra.models import Assurance, Cookie, Identity, Issued, Login, MintedSecret, Part, User, timestamp
+from sigra.models import Assurance, Cookie, Identity, Issued, Job, Login, MintedSecret, Part, User, timestamp
 from sigra.protocols import Auth
 
 COOKIE = "sigra"
@@ -144,6 +144,14 @@ class Sessions:
                 "/sessions/{id:uuid}", partial(self.revoke_one, auth), methods=["DELETE"], secured=True, answers=DONE
             ),
         ]
+
+    @hookimpl
+    def register_jobs(self, auth: Auth) -> Sequence[Job]:
+        return [Job("sessions.expired", timedelta(hours=1), partial(self._sweep, auth))]
+
+    async def _sweep(self, auth: Auth) -> bool:
+        past = self.table.c.expires_at <= auth.clock()
+        return await auth.db.transaction(partial(delete_batch, table=self.table, ended=past))
 
     # Carrying
 

@@ -54,3 +54,11 @@ def test_every_public_name_is_on_some_page(module: ModuleType):
     pages = "\n".join(path.read_text("utf-8") for path in (ROOT / "docs").rglob("*.md"))
 
     assert [name for name in module.__all__ if not re.search(rf"\b{name}\b", pages)] == []
+
+
+@pytest.mark.parametrize("module", [sigra, sigra.db], ids=lambda one: one.__name__)
+def test_every_public_name_is_in_a_reference(module: ModuleType):
+    named = ("api", "errors", "events", "hooks", "settings")
+    references = "\n".join((ROOT / "docs" / f"{name}.md").read_text("utf-8") for name in named)
+
+    assert [name for name in module.__all__ if not re.search(rf"\b{name}\b", references)] == []

@@ -15,10 +15,11 @@ from sqlalchemy import event, func, select
 from sigra import Action, Message, Refused, Sigra, hookimpl
 from sigra.models import User
 from sigra.plugins.email_change import EmailChange
-from sigra.plugins.email_change.shapes import mint
+from sigra.plugins.email_change.shapes import MailedToken, mint
 from sigra.testing import PASSWORD, Client, FrozenClock, make_api_key, make_user
 from tests.apps import Postbox, running
 from tests.policies import Recorder
+from tests.test_failing_database import Cable
 
 MEMORY = "sqlite:///:memory:"
 PAGE = {"accept": "text/html"}
@@ -287,6 +288,42 @@ async def test_hc33_the_change_and_what_ends_with_it_are_one_transaction(at: str
         assert [one.status_code for one in refused] == [403, 403]
         assert await address_of(client.sigra, user) == OLD
         assert (await other.get("/auth/session")).status_code == 200
+
+
+async def test_hc46_what_is_not_recorded_is_neither_asked_for_nor_told(database: str) -> None:
+    box = Postbox()
+    async with running(database, ["defaults", box, Refusing("email_change.requested")]) as client:
+        await client.sign_in(await make_user(client.sigra))
+        refused = await ask(client)
+
+        assert code_of(refused) == (403, "refused")
+        assert (await waiting(client.sigra), box.kinds) == (0, [])
+
+
+@pytest.mark.parametrize("here", [True, False])
+async def test_hc45_a_change_that_is_cut_anywhere_is_done_or_not_and_can_be_repeated(
+    here: bool, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cable, box, at, whole = Cable(), Postbox(), 0, False
+    async with running(database, ["defaults", box]) as client:
+        auth, user = client.sigra, await make_user(client.sigra)
+        await client.sign_in(user)
+        await ask(client)
+        text = token(box, "confirm_new_email")
+        cable.lay(client, monkeypatch)
+        while not whole:
+            cable.cut(at)
+            answer = await confirm(client if here else browser(client), text)
+            whole = at >= len(cable.told)
+            cable.mend()
+            assert answer.status_code == (204 if whole else 503), at
+            assert await address_of(auth, user) == (NEW if whole else OLD), at
+            assert (await client.get("/auth/session")).status_code == (200 if here or not whole else 401), at
+            at += 1
+        await auth.worker.work()
+
+    assert box.kinds.count("email_changed") == 2
+    assert at > 8
 
 
 # Typos, takers, two at once
@@ -604,7 +641,7 @@ async def test_hc21_no_table_and_no_event_has_a_token(database: str) -> None:
         texts = [token(box, kind) for kind in ("confirm_new_email", "email_change_notice")]
         async with client.sigra.db.connect() as tx:
             stored = [str((await tx.execute(select(table))).all()) for table in client.sigra.metadata.tables.values()]
-        told = [repr(one) for one in (*recorder.recorded, *box.messages)]
+        told = [repr(one) for one in (*recorder.recorded, *box.messages, *(MailedToken(token=text) for text in texts))]
 
     assert not [text for text in texts for row in (*stored, *told) if text in row]
 

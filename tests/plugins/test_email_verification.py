@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from sigra import Sigra
+from sigra import Event, Refused, Sigra, hookimpl
+from sigra.plugins.email_verification.shapes import Proof
 from sigra.plugins.password import Password
 from sigra.testing import PASSWORD, Client, FrozenClock, cheap_settings, make_api_key, make_user
 from tests.apps import Postbox, application, running
@@ -462,8 +463,31 @@ async def test_hc21_no_secret_is_in_a_log_an_event_or_a_page(
         page = await client.post("/auth/email/verify", data={"token": "A" * 43})
         await verify(client, token)
 
-    told = [*map(repr, recorder.recorded), *map(repr, recorder.attempts), page.text, *caplog.messages]
+    proof = repr(Proof(token=token, code=code, password=PASSWORD, signup_token=own, login_token=own))
+    told = [*map(repr, recorder.recorded), *map(repr, recorder.attempts), proof, page.text, *caplog.messages]
     assert not [text for text in told for secret in (token, own, code, PASSWORD) if secret in text]
+
+
+class Forgetful:
+    """Cannot take down that an address was proven."""
+
+    name = "forgetful"
+    api = 1
+
+    @hookimpl
+    async def record_event(self, event: Event) -> None:
+        if event.name == "email.verified":
+            raise Refused
+
+
+async def test_hc46_a_proof_that_is_not_recorded_proves_and_spends_nothing(database: str, box: Postbox) -> None:
+    async with with_box(database, box, Forgetful()) as client:
+        token = await mailed(client, box)
+        refused = [await verify(client, token) for _ in range(2)]
+
+        assert [answer.status_code for answer in refused] == [403, 403]
+        assert await account(client) is None
+        assert (await rows(client))["sigra_signups"] == 1
 
 
 async def test_hc23_a_link_lives_on_when_a_key_is_added(database: str, box: Postbox) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
+from sigra.plugins.sessions import Sessions
 from sigra.testing import Client, FrozenClock, make_api_key, make_user
 from tests.apps import running
 
@@ -216,3 +217,17 @@ async def test_nothing_stored_can_be_presented(database: str) -> None:
 
     assert secret not in str(row)
     assert secret.encode() not in bytes(row.digest)
+
+
+async def test_what_has_expired_is_deleted_by_the_worker(database: str) -> None:
+    clock = FrozenClock()
+    async with running(database, clock=clock) as client:
+        user = await make_user(client.sigra)
+        await client.sign_in(user)
+        clock.tick(timedelta(hours=24))
+        await Client(client.app, client.sigra).sign_in(user)
+        await client.sigra.worker.work()
+        async with client.sigra.db.connect() as tx:
+            kept = list(await tx.scalars(select(client.sigra.plugin(Sessions).table.c.created_at)))
+
+    assert kept == [clock()]

@@ -139,7 +139,7 @@ class Deletions:
         ]
 
     def jobs(self, auth: Auth) -> Sequence[Job]:
-        return [Job("account_erasure", timedelta(hours=1), partial(self.erase_due, auth))]
+        return [Job("account.erasure", timedelta(hours=1), partial(self.erase_due, auth))]
 
     # Closing
 

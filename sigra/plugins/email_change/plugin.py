@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from sigra.addresses import MAXIMUM_LENGTH, typed_email
 from sigra.answers import DONE, HTML, Problem
-from sigra.db import Id, UTCDateTime, user_ref
+from sigra.db import Id, UTCDateTime, delete_batch, user_ref
 from sigra.errors import FieldError, InvalidToken, NotFound, Unauthenticated, ValidationFailed
 from sigra.guards import confirmation, current_user, requires
 from sigra.hookspecs import hookimpl, render_page
@@ -42,8 +42,6 @@ from sigra.protocols import Auth
 PAGES: Mapping[str, str] = MappingProxyType(
     {"email/change/confirm": "email_change/confirm.html", "email/change/cancel": "email_change/cancel.html"}
 )
-
-BATCH = 1000
 
 
 class EmailChange:
@@ -115,7 +113,7 @@ class EmailChange:
 
     @hookimpl
     def register_jobs(self, auth: Auth) -> Sequence[Job]:
-        return [Job("email_change_expired", timedelta(hours=1), partial(self._delete_expired, auth))]
+        return [Job("email_change.expired", timedelta(hours=1), partial(self._sweep, auth))]
 
     # Asking for it
 
@@ -257,15 +255,9 @@ class EmailChange:
         for purpose in (CONFIRM, CANCEL):
             await auth.tokens.end(tx, purpose, user=user)
 
-    async def _delete_expired(self, auth: Auth) -> bool:
+    async def _sweep(self, auth: Auth) -> bool:
         past = self.table.c.expires_at <= auth.clock()
-
-        async def one_batch(tx: AsyncConnection) -> bool:
-            found = list(await tx.scalars(select(self.table.c.user_id).where(past).limit(BATCH)))
-            await tx.execute(delete(self.table).where(past, self.table.c.user_id.in_(found)))
-            return len(found) == BATCH
-
-        return await auth.db.transaction(one_batch)
+        return await auth.db.transaction(partial(delete_batch, table=self.table, ended=past))
 
     @hookimpl
     async def forget_authenticators(self, auth: Auth, tx: AsyncConnection, user: User) -> None:

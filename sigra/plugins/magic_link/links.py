@@ -11,12 +11,10 @@ from sqlalchemy import Boolean, Column, ColumnElement, MetaData, String, Table, 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sigra.addresses import MAXIMUM_LENGTH, canonical_email
-from sigra.db import Digest, ExactText, Id, UTCDateTime
+from sigra.db import Digest, ExactText, Id, UTCDateTime, delete_batch
 from sigra.models import User
 
 NEXT_LENGTH = 2048
-
-BATCH = 1000
 
 
 class Link(NamedTuple):
@@ -85,10 +83,7 @@ class Links:
 
     async def sweep(self, tx: AsyncConnection, now: datetime) -> bool:
         """Delete a batch of those whose time is over; whether more may be left."""
-        over = select(self.table.c.id).where(self.table.c.expires_at <= now).limit(BATCH)
-        ids = (await tx.execute(over)).scalars().all()
-        await tx.execute(delete(self.table).where(self.table.c.id.in_(ids)))
-        return len(ids) == BATCH
+        return await delete_batch(tx, self.table, self.table.c.expires_at <= now)
 
     def _of(self, user: User) -> ColumnElement[bool]:
         return self.table.c.email_canonical.in_([canonical_email(user.email)] if user.email else [])

@@ -15,7 +15,7 @@ from sqlalchemy import Column, ColumnElement, MetaData, String, Table, delete, i
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sigra.addresses import MAXIMUM_LENGTH
-from sigra.db import Digest, ExactText, Id, JSONText, UTCDateTime, user_ref
+from sigra.db import Digest, ExactText, Id, JSONText, UTCDateTime, delete_batch, user_ref
 
 NEXT_LENGTH = 2048
 
@@ -116,9 +116,6 @@ class PendingSignUps:
         """End those that have become an account."""
         await tx.execute(delete(self.table).where(self.table.c.user_id == user_id))
 
-    async def expire(self, tx: AsyncConnection, now: datetime, count: int) -> bool:
-        """Delete those whose time is over, at most `count`; whether more are left."""
-        over = select(self.table.c.id).where(self.table.c.expires_at <= now).limit(count)
-        ids = list((await tx.execute(over)).scalars())
-        await tx.execute(delete(self.table).where(self.table.c.id.in_(ids)))
-        return len(ids) == count
+    async def sweep(self, tx: AsyncConnection, now: datetime) -> bool:
+        """Delete a batch of those whose time is over; whether more may be left."""
+        return await delete_batch(tx, self.table, self.table.c.expires_at <= now)

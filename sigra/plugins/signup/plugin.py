@@ -105,7 +105,7 @@ class SignUp:
 
     @hookimpl
     def register_jobs(self, auth: Auth) -> Sequence[Job]:
-        return [Job("signup.expired", timedelta(hours=1), partial(self._expire, auth))]
+        return [Job("signup.expired", timedelta(hours=1), partial(self._sweep, auth))]
 
     # Asking for an account
 
@@ -281,8 +281,8 @@ class SignUp:
             waiting = await self.pending.newest(tx, canonical_email(user.email), auth.clock(), BATCH)
         return {"signup": [{"created_at": timestamp(one.created_at)} for one in waiting]}
 
-    async def _expire(self, auth: Auth) -> bool:
-        return await auth.db.transaction(partial(self.pending.expire, now=auth.clock(), count=BATCH))
+    async def _sweep(self, auth: Auth) -> bool:
+        return await auth.db.transaction(partial(self.pending.sweep, now=auth.clock()))
 
     # Pages
 
