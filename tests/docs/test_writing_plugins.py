@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from sigra.testing import make_user
-from tests.apps import Postbox, running
+from tests.apps import Postbox, application, running
 from tests.player import blocks, executed, played
 
 PAGE = "docs/writing-plugins.md"
@@ -82,3 +83,12 @@ async def test_a_door_is_opened_once_by_who_reads_the_mail(plugin: Any):
     assert postbox.kinds == ["door"]
     assert 'name="token"' in page.text
     assert [answer.status_code for answer in opened] == [204, 400]
+
+
+async def test_the_postbox_of_the_page_on_testing_gets_the_mail(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "example", None)
+    [block] = [one for one in blocks("docs/testing.md") if "class Postbox:" in one.text]
+    [(kind, recipient, text)] = await executed(block).mailed(application)
+
+    assert (kind, recipient) == ("reset_password", "ada@example.com")
+    assert re.search(r"^https?://\S+#token=\S+$", text, re.MULTILINE)
