@@ -242,6 +242,9 @@ class Sigra:
                 return active.plugin
         raise LookupError(f"no {cls.__name__} is active: add it to SIGRA_PLUGINS")
 
+    def has(self, cls: type) -> bool:
+        return any(isinstance(active.plugin, cls) for active in self.plugins)
+
     async def first(
         self, spec: Callable[Concatenate[Any, P], Awaitable[R | None]], *args: P.args, **kwargs: P.kwargs
     ) -> R | None:

@@ -213,6 +213,10 @@ class Auth(Protocol):
         """
         ...
 
+    def has(self, cls: type) -> bool:
+        """Whether a plugin of that class is active."""
+        ...
+
     async def first(
         self, spec: Callable[Concatenate[Auth, P], Awaitable[R | None]], *args: P.args, **kwargs: P.kwargs
     ) -> R | None:

@@ -58,7 +58,6 @@ class LifespanMiddleware:
         with suppress(_StartFailed):
             await span.finish()
 
-
     def collect_less(self) -> None:
         """Begin to serve."""
         if self.gc_freeze:

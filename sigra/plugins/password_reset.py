@@ -109,7 +109,7 @@ class PasswordReset:
                 show(f"/{SENT}", partial(self.show_sent, auth)),
                 show(f"/{RESET}", partial(self.show_reset, auth)),
             ]
-            * _has_pages(auth),
+            * auth.has(Pages),
         ]
 
     # The mail
@@ -198,7 +198,7 @@ class PasswordReset:
     async def render_page(
         self, auth: Auth, request: Request, page: str, context: Mapping[str, object], status: int
     ) -> Response | None:
-        if page not in TEMPLATES or not _has_pages(auth):
+        if page not in TEMPLATES or not auth.has(Pages):
             return None
         return await auth.render(request, TEMPLATES[page], {"posted": page, **context}, status)
 
@@ -220,11 +220,3 @@ async def _page(auth: Auth, request: Request, page: str) -> Response:
     response = await auth.first(render_page, request=request, page=page, context={"error": None}, status=200)
     assert response is not None
     return response
-
-
-def _has_pages(auth: Auth) -> bool:
-    try:
-        auth.plugin(Pages)
-    except LookupError:
-        return False
-    return True

@@ -42,7 +42,7 @@ class Reauthentication:
         path = f"/{PAGE}"
         prove = Route(path, partial(self.prove, auth), methods=["POST"], secured=True, body=Proof, answers=SIGN_IN)
         show = Route(path, partial(self.show, auth), name=PAGE, secured=True, answers={200: HTML, 303: None})
-        return [*[prove] * _is_active(auth, Password), *[show] * _is_active(auth, Pages)]
+        return [*[prove] * auth.has(Password), *[show] * auth.has(Pages)]
 
     async def prove(self, auth: Auth, request: Request) -> Response:
         """POST /reauthenticate: prove it again; 202 when the account asks for more. The session gets a new id."""
@@ -64,7 +64,7 @@ class Reauthentication:
     @hookimpl
     async def parts_for_page(self, auth: Auth, request: Request, page: str) -> Sequence[Part] | None:
         user: User | None = request.scope["sigra.user"]
-        if page != PAGE or user is None or not _is_active(auth, Password):
+        if page != PAGE or user is None or not auth.has(Password):
             return None
         if not await auth.plugin(Password).has_one(auth, user):
             return None
@@ -79,11 +79,3 @@ class Reauthentication:
         return await auth.render(
             request, "reauthentication/reauthenticate.html", {"posted": page, **context}, status, page=page
         )
-
-
-def _is_active(auth: Auth, plugin: type) -> bool:
-    try:
-        auth.plugin(plugin)
-    except LookupError:
-        return False
-    return True

@@ -120,14 +120,8 @@ async def _by_password(auth: Auth, secrets: Sequence[_Secret], password: str) ->
 
 def signing_up(auth: Auth) -> SignUp | None:
     """Where sign-ups wait, if any can."""
-    try:
-        return auth.plugin(SignUp)
-    except LookupError:
-        return None
+    return auth.plugin(SignUp) if auth.has(SignUp) else None
 
 
 def _passwords(auth: Auth) -> Password | None:
-    try:
-        return auth.plugin(Password)
-    except LookupError:
-        return None
+    return auth.plugin(Password) if auth.has(Password) else None

@@ -67,7 +67,7 @@ class EmailVerification:
             Route(f"/{PAGE}", partial(self.verify, auth), methods=["POST"], name=ROUTE, body=Proof, answers=prove),
             Route(f"/{AGAIN}", partial(self.resend, auth), methods=["POST"], body=Again, answers=again),
         ]
-        if _has_pages(auth):
+        if auth.has(Pages):
             routes.append(Route(f"/{PAGE}", partial(self.show, auth), answers={200: HTML}))
         return routes
 
@@ -123,7 +123,7 @@ class EmailVerification:
         """
         body = await auth.read(request, Proof)
         held, holder = await self._shown(auth, request, body)
-        if holder.loses and not body.without_password and _is_form(request) and _has_pages(auth):
+        if holder.loses and not body.without_password and _is_form(request) and auth.has(Pages):
             return await self._page(auth, request, {"error": None, "asks": body})
         if holder.enrolls:
             response = await self._enroll(auth, request, held, holder)
@@ -258,7 +258,7 @@ class EmailVerification:
     async def render_page(
         self, auth: Auth, request: Request, page: str, context: Mapping[str, object], status: int
     ) -> Response | None:
-        if page not in (PAGE, AGAIN) or not _has_pages(auth):
+        if page not in (PAGE, AGAIN) or not auth.has(Pages):
             return None
         sign_up = signing_up(auth)
         own = None if sign_up is None else await sign_up.of_browser(auth, request)
@@ -277,11 +277,3 @@ def _version(user: User | None) -> int | None:
 
 def _is_form(request: Request) -> bool:
     return "form" in request.headers.get("content-type", "")
-
-
-def _has_pages(auth: Auth) -> bool:
-    try:
-        auth.plugin(Pages)
-    except LookupError:
-        return False
-    return True

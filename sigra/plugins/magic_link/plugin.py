@@ -121,7 +121,7 @@ class MagicLink:
                 Route(f"/{ASK}", partial(self.show_ask, auth), methods=["GET"], answers={200: HTML}),
                 Route(f"/{VERIFY}", partial(self.show_verify, auth), methods=["GET"], answers={200: HTML}),
             ]
-            * _has_pages(auth),
+            * auth.has(Pages),
         ]
 
     @hookimpl
@@ -275,7 +275,7 @@ class MagicLink:
     async def render_page(
         self, auth: Auth, request: Request, page: str, context: Mapping[str, object], status: int
     ) -> Response | None:
-        if page not in TEMPLATES or not _has_pages(auth):
+        if page not in TEMPLATES or not auth.has(Pages):
             return None
         given = {"posted": page, "next": _wanted(request), "asked": auth.cookie(request, COOKIE) is not None, **context}
         return await auth.render(request, TEMPLATES[page], given, status)
@@ -305,11 +305,3 @@ def _sign_up(auth: Auth) -> SignUp | None:
         return auth.plugin(SignUp)
     except LookupError:
         return None
-
-
-def _has_pages(auth: Auth) -> bool:
-    try:
-        auth.plugin(Pages)
-    except LookupError:
-        return False
-    return True

@@ -101,7 +101,7 @@ class SignUp:
         path, answers = f"/{PAGE}", {202: SignUpStarted, 303: None}
         start = Route(path, partial(self.start, auth), methods=["POST"], body=self._body, answers=answers)
         show = Route(path, partial(self.show, auth), name=PAGE, answers={200: HTML})
-        return [start, *[show] * is_active(auth, Pages)]
+        return [start, *[show] * auth.has(Pages)]
 
     @hookimpl
     def register_jobs(self, auth: Auth) -> Sequence[Job]:
@@ -127,7 +127,7 @@ class SignUp:
         """Of the password that was chosen, if one was; outside of transactions."""
         if password is None or password == "":
             return None
-        if not is_active(auth, Password):
+        if not auth.has(Password):
             raise ValidationFailed([FieldError("password", "unused", "No passwords are used here.")])
         return await auth.plugin(Password).checked_hash(auth, password, future)
 
@@ -236,7 +236,7 @@ class SignUp:
             return await auth.users.create(tx, email=email)
         columns = fields.restored(self.settings.fields, sign_up.fields)
         user = await auth.users.create(tx, email=email, name=sign_up.name, columns=columns)
-        if sign_up.password_hash is not None and is_active(auth, Password):
+        if sign_up.password_hash is not None and auth.has(Password):
             await auth.plugin(Password).set(auth, tx, user, sign_up.password_hash)
         return user
 
@@ -304,20 +304,11 @@ class SignUp:
     async def render_page(
         self, auth: Auth, request: Request, page: str, context: Mapping[str, object], status: int
     ) -> Response | None:
-        if page != PAGE or not is_active(auth, Pages):
+        if page != PAGE or not auth.has(Pages):
             return None
         given = {
             "posted": page,
             "own_fields": fields.asked(self.settings.fields),
-            "has_passwords": is_active(auth, Password),
+            "has_passwords": auth.has(Password),
         }
         return await auth.render(request, "signup/signup.html", {**given, **context}, status, page=page)
-
-
-def is_active(auth: Auth, plugin: type) -> bool:
-    """Whether a plugin of that class is switched on."""
-    try:
-        auth.plugin(plugin)
-    except LookupError:
-        return False
-    return True
