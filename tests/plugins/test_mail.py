@@ -365,6 +365,14 @@ async def test_hc21_a_page_elsewhere_whose_name_leads_here_finds_no_mailbox():
     assert (rebound.status_code, here.status_code) == (404, 200)
 
 
+@pytest.mark.parametrize("header", ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"])
+async def test_hc21_through_a_proxy_on_this_machine_there_is_no_mailbox(header):
+    async with at_home() as client:
+        through = await client.get("/auth/mailbox", headers={"host": "localhost", header: "127.0.0.1"})
+
+    assert through.status_code == 404
+
+
 async def test_hc21_in_public_there_is_no_mailbox_and_nothing_is_kept():
     post = Postbox()
     async with at_home(post, Greeter(), development=False, password={}) as client:

@@ -27,6 +27,9 @@ PAGE_POLICY = f"{_OURS} 'none'; style-src 'self'; frame-src 'self'"
 MAIL_POLICY = f"{_OURS} 'self'; style-src 'unsafe-inline'; sandbox allow-popups allow-popups-to-escape-sandbox"
 """A mail is shown as mail clients do: with its own styles, and without scripts, forms or anything from elsewhere."""
 
+FORWARDED = frozenset({"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"})
+"""What proxies and tunnels add to the requests of others."""
+
 
 class Sent(TypedDict):
     """A message that was sent."""
@@ -94,13 +97,16 @@ class Mailbox:
 def _only_here(request: Request) -> None:
     """Refuse all but this machine: the peer by its own address, whatever a header says, asking for it by its own name.
 
-    The name is for a page elsewhere whose host name was turned to this machine (DNS rebinding).
+    The name is for a page elsewhere whose host name was turned to this machine (DNS rebinding). A proxy or a tunnel on
+    this machine has both, and speaks for others: what one of them adds (RFC 7239, section 4) is refused.
 
     Raises:
         NotFound: For everybody else there is nothing.
     """
     peer, host = request.scope.get("client"), request.url.hostname
     if not (peer and is_loopback(peer[0]) and host and is_loopback(host)):
+        raise NotFound
+    if not FORWARDED.isdisjoint(request.headers.keys()):
         raise NotFound
 
 
