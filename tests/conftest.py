@@ -24,6 +24,7 @@ SHARED_SERVERS = "TEST_SERVERS"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--databases", default=",".join(DATABASES), help="comma list of sqlite, postgresql, mariadb")
+    parser.addoption("--everywhere", action="store_true", help="every test of a plugin on every database")
     parser.addoption("--exercised", help="folder for what the run exercises; see tests/exercised.py")
 
 
@@ -52,9 +53,17 @@ def chosen_databases(config: pytest.Config) -> tuple[str, ...]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "database" not in metafunc.fixturenames:
         return
+    metafunc.parametrize("database", databases_for(metafunc), indirect=True, scope="function")
+
+
+def databases_for(metafunc: pytest.Metafunc) -> tuple[str, ...]:
+    """Where a test runs: of a plugin's, only those of a hard case everywhere, since the databases differ below it."""
     marker = metafunc.definition.get_closest_marker("databases")
-    names = marker.args if marker else DATABASES
-    metafunc.parametrize("database", names, indirect=True, scope="function")
+    if marker:
+        return marker.args
+    of_a_plugin = metafunc.definition.nodeid.startswith("tests/plugins/")
+    hard = "_hc" in metafunc.definition.nodeid
+    return DATABASES if hard or not of_a_plugin or metafunc.config.getoption("--everywhere") else ("sqlite",)
 
 
 LONGEST = (

@@ -43,6 +43,7 @@ def serve(database: str, story: Callable[[Client], Awaitable[Any]]) -> Any:
         development=True,
         password={"memory_kib": 8, "time": 1},
         database_url=database,
+        worker=False,
     )
 
     async def told() -> Any:

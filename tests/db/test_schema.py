@@ -155,7 +155,8 @@ async def test_hc08_rows_go_when_their_user_goes(db, tables, users):
 async def test_a_row_cannot_point_at_nobody(db, tables, clock):
     nobody = uuid.uuid4()
     now = clock()
-    row = {"id": nobody, "purpose": "x", "digest": bytes(32), "payload": {}, "created_at": now, "expires_at": now}
+    times = {"created_at": now, "expires_at": now}
+    row = {"id": nobody, "purpose": "x", "digest": bytes(32), "payload": {}, "code_tries": 0, **times}
 
     with pytest.raises(IntegrityError):
         await db.transaction(lambda tx: tx.execute(insert(tables.tokens).values(**row, user_id=nobody)))

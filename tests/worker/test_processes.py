@@ -77,6 +77,7 @@ async def sender(database: str, tmp_path: Path):
         yield auth
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 async def test_hc46_a_worker_killed_anywhere_loses_no_message_and_sends_it_at_most_once_more(
     sender: Sigra, database: str, tmp_path: Path
 ) -> None:

@@ -44,6 +44,11 @@ class Demo:
         return [Path(__file__).parent / "templates"]
 
     @hookimpl
+    async def send_message(self) -> bool:
+        """Mails are in the mailbox; the terminal stays as it is."""
+        return True
+
+    @hookimpl
     async def scopes_for_identity(self) -> Collection[str]:
         return (SCOPE,)
 
