@@ -132,8 +132,9 @@ class Settings(BaseModel):
         trace_hooks: Log which plugin was asked what.
         websocket_recheck: How old the identity of an open socket may be when a message arrives.
         starlette_user: Say who asks in Starlette's shape too, as `scope["user"]` and `scope["auth"]`.
-        gc_freeze: While the server runs, leave out what start-up made when garbage is collected in full (`gc.freeze`):
-            else each such collection stops every request for as long as it takes to look at all of it.
+        gc_freeze: While the server runs, leave out what start-up made when garbage is collected in full (`gc.freeze`),
+            and look for young garbage only after 10,000 new objects (`gc.set_threshold`): else each collection stops
+            every request for as long as it takes to look at all of it.
         worker: Send mail and do periodic work in the application; off where `sigra worker` runs beside it.
 
     Raises:

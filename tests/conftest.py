@@ -61,7 +61,7 @@ def databases_for(metafunc: pytest.Metafunc) -> tuple[str, ...]:
     marker = metafunc.definition.get_closest_marker("databases")
     if marker:
         return marker.args
-    of_a_plugin = metafunc.definition.nodeid.startswith("tests/plugins/")
+    of_a_plugin = metafunc.definition.nodeid.startswith(("tests/plugins/", "tests/distributions/"))
     hard = "_hc" in metafunc.definition.nodeid
     return DATABASES if hard or not of_a_plugin or metafunc.config.getoption("--everywhere") else ("sqlite",)
 
