@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import sys
 import uuid
@@ -10,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
@@ -23,7 +24,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
-from sigra import hooks, hookspecs
+from sigra import hooks, hookspecs, limits
 from sigra import settings as options
 from sigra.crypto import Hasher, KeyRing, MigratingHasher
 from sigra.db.engine import Database
@@ -42,9 +43,10 @@ from sigra.http.client import TrustedProxies
 from sigra.http.cookies import only_value
 from sigra.http.cross_origin import parse_origin
 from sigra.http.forms import Forms
-from sigra.http.openapi import JSON, Face, document
+from sigra.http.openapi import JSON, Face, check, document
 from sigra.http.rendering import Renderer, Source, names_in
 from sigra.http.routing import KEY, Route, RouteTable, overlap
+from sigra.limits import DatabaseStore, Limits
 from sigra.mail import Outbox
 from sigra.mail.catalogues import Catalogues, beside
 from sigra.mail.rendering import MailRenderer
@@ -65,6 +67,8 @@ from sigra.worker import Background, Delivery, Jobs, Worker
 
 if TYPE_CHECKING:
     from sigra.db.migrations import Lineage
+
+_log = logging.getLogger("sigra")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -133,20 +137,35 @@ class Sigra:
         self._background = Background()
         self.cookies = tuple(name for one in self.plugins for name in getattr(one.plugin, "cookies", ()))
         self._wire_names = {name: settings.cookie_name(name) for name in self.cookies}
+        counts = DatabaseStore(self.db, core.limits, clock)
+        self.limits = self._limits(counts, keys)
         self.seam = Seam(
-            self, self.calls, self.db, self.users, pendings, self._carriers(), self.cookies, spawn=self._spawn
+            self,
+            self.calls,
+            self.db,
+            self.users,
+            pendings,
+            self.limits,
+            self._carriers(),
+            self.cookies,
+            spawn=self._spawn,
         )
         self._own = (Route("/openapi.json", self._show_openapi, any_identity=True, answers={200: dict[str, Any]}),)
         self.routes = self._routes()
         self._table = RouteTable([*self._own, *(route for its in self.routes.values() for route in its)])
-        self.openapi = document({ITSELF: self._own, **self.routes}, self._face())
-        self._document = JSONResponse(self.openapi).body
+        check(self.routes)
         templates = self._templates()
         self._renderer = Renderer(templates)
         mails = MailRenderer(templates, self._catalogues())
         delivery = Delivery(self, self.calls, self.db, self.users, self.tokens, self.outbox, mails, clock)
         steps = {"request": delivery.answer, "message": delivery.deliver}
-        jobs = Jobs(self.db, core.jobs, self._jobs(pendings), clock=clock)
+        sweeps = {
+            "tokens": self.tokens.sweep,
+            "pending_sign_ins": pendings.sweep,
+            "outbox": self.outbox.sweep,
+            "limits": counts.sweep,
+        }
+        jobs = Jobs(self.db, core.jobs, self._jobs(sweeps), clock=clock)
         self.worker = Worker(self.db, self.outbox, steps, jobs, self._background)
         self.settings = self._with_home()
         [self._origin] = _origins("SIGRA_BASE_URL", [self.settings.base_url])
@@ -209,6 +228,7 @@ class Sigra:
             opened, self._open, self._opening = self._open, None, asyncio.Lock()
             await opened.aclose()
         await self.hasher.aclose()
+        await self.limits.store.aclose()
         await self.db.aclose()
 
     async def __aenter__(self) -> Self:
@@ -274,9 +294,20 @@ class Sigra:
         return validate(model, its, strict=not is_form(request))
 
     def attempt(
-        self, request: HTTPConnection, *, method: str, email: str | None = None, user: User | None = None
+        self,
+        request: HTTPConnection,
+        *,
+        method: str,
+        email: str | None = None,
+        user: User | None = None,
+        guessable: bool = True,
     ) -> AbstractAsyncContextManager[Attempt]:
-        return self.seam.attempt(request, method=method, email=email, user=user)
+        return self.seam.attempt(request, method=method, email=email, user=user, guessable=guessable)
+
+    async def limit(
+        self, request: HTTPConnection, action: str, *, account: str | None = None, recipient: str | None = None
+    ) -> None:
+        await self.seam.limit(request, action, account=account, recipient=recipient)
 
     async def act(self, tx: AsyncConnection, action: Action) -> None:
         await self.seam.act(tx, action)
@@ -311,6 +342,9 @@ class Sigra:
             self.db.after_commit(tx, self.worker.wake)
 
     async def request_mail(self, tx: AsyncConnection, request: MailRequest) -> None:
+        notes = exchange.current.get()
+        if notes is not None and not notes.limited & {"mail"} and not notes.attempts:
+            raise RuntimeError('count it first: await auth.limit(request, "mail", recipient=…)')
         if self.calls.asked(hookspecs.send_message):
             await self.outbox.ask(tx, _in_languages(request))
             self.db.after_commit(tx, self.worker.wake)
@@ -360,14 +394,24 @@ class Sigra:
             Path(__file__).parent / "templates",
         ]
 
+    def _limits(self, counts: DatabaseStore, keys: KeyRing) -> Limits:
+        options = self.settings.limits
+        by_action = limits.rules(self.calls.collect(self, hookspecs.register_limits), options.rules)
+        if not options.enabled:
+            _log.warning(
+                "limits are switched off: nothing slows down who guesses passwords. Set SIGRA_LIMITS__ENABLED=true, "
+                "unless something before the application limits by client and by account."
+            )
+            by_action = {}
+        return Limits(by_action, limits.open_store(options.url.get_secret_value(), counts), keys)
+
     def _catalogues(self) -> Catalogues:
         """The host's, the plugins', the core's."""
         brought = beside([one.plugin for one in self.plugins])
         return Catalogues([*self.settings.locales, *brought, Path(__file__).parent / "locale"])
 
-    def _jobs(self, pendings: PendingSignIns) -> list[Job]:
+    def _jobs(self, sweeps: Mapping[str, Callable[[AsyncConnection], Awaitable[bool]]]) -> list[Job]:
         """The core's own, which clean its tables, and the plugins'."""
-        sweeps = {"tokens": self.tokens.sweep, "pending_sign_ins": pendings.sweep, "outbox": self.outbox.sweep}
         own = [Job(name, CLEANING, partial(self.db.transaction, sweep)) for name, sweep in sweeps.items()]
         return hooks.claim_jobs([(hooks.CORE, own), *self.calls.collect(self, hookspecs.register_jobs)])
 
@@ -392,6 +436,15 @@ class Sigra:
             pages=bool(asked(hookspecs.render_page) or asked(hookspecs.render_error)),
             errors=[error for one in self.plugins for error in getattr(one.plugin, "errors", ())],
         )
+
+    @cached_property
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document of the mount path, made when it is asked for first."""
+        return document({ITSELF: self._own, **self.routes}, self._face())
+
+    @cached_property
+    def _document(self) -> bytes:
+        return bytes(JSONResponse(self.openapi).body)
 
     async def _show_openapi(self, request: Request) -> Response:
         """GET /openapi.json: this document."""

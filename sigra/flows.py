@@ -51,6 +51,7 @@ from sigra.http import exchange
 from sigra.http.answers import Challenged, challenged, renewed, signed_in, signed_out, target
 from sigra.http.body import read_mapping
 from sigra.http.redirects import safe_next
+from sigra.limits import Limits
 from sigra.models import Attempt, Challenge, Identity, Issued, Login, User
 from sigra.protocols import Auth, Change
 
@@ -81,6 +82,7 @@ class Seam:
     db: Database
     users: UserTable
     pendings: PendingSignIns
+    limits: Limits
     carriers: Mapping[str, str]
     cookies: tuple[str, ...]
     spawn: Callable[[Event], None]
@@ -89,15 +91,34 @@ class Seam:
 
     @asynccontextmanager
     async def attempt(
-        self, request: HTTPConnection, *, method: str, email: str | None = None, user: User | None = None
+        self,
+        request: HTTPConnection,
+        *,
+        method: str,
+        email: str | None = None,
+        user: User | None = None,
+        guessable: bool = True,
     ) -> AsyncIterator[Attempt]:
-        """Ask `before_attempt`, then record a wrong proof that leaves the block; see `Auth.attempt`."""
-        attempt = Attempt(method, exchange.of(request).client, _canonical(email), user, request)
-        await self._announce(request, attempt)
+        """Count a try and ask `before_attempt`, then record a wrong proof that leaves the block; see `Auth.attempt`."""
+        named = email if user is None else user.email
+        attempt = Attempt(method, exchange.of(request).client, _canonical(named), user, request, guessable)
+        attempt = await self._announce(request, attempt)
         try:
             yield attempt
+            if attempt.blocked:
+                raise InvalidCredentials
         except InvalidCredentials as error:
             raise await self._record_failure(request, attempt, error) from error
+
+    async def limit(
+        self, request: HTTPConnection, action: str, *, account: str | None = None, recipient: str | None = None
+    ) -> None:
+        """Count an action against the limits on it; see `Auth.limit`."""
+        notes = exchange.of(request)
+        notes.limited.add(action)
+        await self.limits.count(
+            action, client=notes.client, account=_canonical(account), recipient=_canonical(recipient)
+        )
 
     async def count(self, request: HTTPConnection, error: InvalidCredentials) -> InvalidCredentials:
         """Account for a wrong proof that reached the edge, so that a plugin without attempts is under limits too."""
@@ -108,11 +129,27 @@ class Seam:
             await self._announce(request, Attempt(UNNAMED_METHOD, notes.client, request=request))
         return await self._record_failure(request, notes.attempts[-1], error)
 
-    async def _announce(self, request: HTTPConnection, attempt: Attempt) -> None:
-        await self.calls.each(self.auth, hookspecs.before_attempt, attempt=attempt)
+    async def _announce(self, request: HTTPConnection, attempt: Attempt) -> Attempt:
+        """Count a try wherever it counts, before its proof is looked at; what is known of it then."""
         notes = exchange.of(request)
+        attempt = replace(attempt, subject=await self._subject(attempt))
+        account = attempt.subject if attempt.guessable else None
+        await self.limits.count("attempt", client=attempt.client, account=account)
+        if notes.pending is not None:
+            await self.limits.count("factor", client=attempt.client, account=account)
+        try:
+            await self.calls.each(self.auth, hookspecs.before_attempt, attempt=attempt)
+        except InvalidCredentials:
+            attempt = replace(attempt, blocked=True)
         await self._count_try(notes.pending)
         notes.attempts.append(attempt)
+        return attempt
+
+    async def _subject(self, attempt: Attempt) -> str | None:
+        """By what tries at the account are counted."""
+        if attempt.email is None:
+            return None if attempt.user is None else str(attempt.user.id)
+        return await self.calls.first(self.auth, hookspecs.subject_for_attempt, attempt=attempt) or attempt.email
 
     async def _count_try(self, login: Login | None) -> None:
         """Use up a try of the pending sign-in: before its proof is looked at, so that parallel guesses share them."""
@@ -144,10 +181,12 @@ class Seam:
         if any(_covers(attempt, login.user) for attempt in exchange.of(request).attempts):
             return await self._settled(request, login, change)
         method = (*login.methods, *login.amr, UNNAMED_METHOD)[0]
-        async with self.attempt(request, method=method, email=login.user.email, user=login.user):
+        async with self.attempt(request, method=method, user=login.user, guessable=login.guessable):
             return await self._settled(request, login, change)
 
     async def _settled(self, request: Request, login: Login, change: Change | None) -> Response:
+        if any(attempt.blocked for attempt in exchange.of(request).attempts):
+            raise InvalidCredentials
         result = await self.db.transaction(partial(self._settle, request=request, login=login, change=change))
         if isinstance(result, Challenged):
             return challenged(request, self.auth.settings, result)
@@ -170,19 +209,23 @@ class Seam:
             return await self._challenge(tx, login, owed)
         # What was waived was not proven: the credential is good, but it is not fresh.
         login = replace(login, authenticated_at=None if unmet else self.auth.clock())
-        issued = await self.calls.owner(
-            self._owner(login.carrier),
-            self.auth,
-            hookspecs.issue_credential,
-            tx=tx,
-            request=request,
-            login=login,
-        )
+        issued = await self._issue(tx, request, login)
         metadata = {"carrier": login.carrier, "amr": list(login.amr), "assurance": login.assurance}
         await self.emit(
             tx, SignedIn(user_id=user.id, actor_id=user.id, session_id=issued.session_id, metadata=metadata)
         )
         return issued, user
+
+    async def _issue(self, tx: AsyncConnection, request: Request, login: Login) -> Issued:
+        """The credential, and the cookies that plugins send along."""
+        found = await self.calls.each(self.auth, hookspecs.is_unfamiliar, tx=tx, request=request, login=login)
+        login = replace(login, unfamiliar=any(found))
+        owner = self._owner(login.carrier)
+        issued = await self.calls.owner(
+            owner, self.auth, hookspecs.issue_credential, tx=tx, request=request, login=login
+        )
+        brought = await self.calls.each(self.auth, hookspecs.cookies_for_login, tx=tx, request=request, login=login)
+        return replace(issued, cookies=(*issued.cookies, *(cookie for its in brought for cookie in its)))
 
     def _owner(self, carrier: str) -> str:
         if carrier not in self.carriers:

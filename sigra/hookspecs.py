@@ -27,7 +27,7 @@ from starlette.types import ASGIApp
 from sigra.errors import SigraError
 from sigra.events import Action, Event
 from sigra.messages import MailRequest, RenderedMessage
-from sigra.models import Attempt, Challenge, Identity, Issued, Job, Login, Part, User
+from sigra.models import Attempt, Challenge, Cookie, Identity, Issued, Job, Limit, Login, Part, User
 from sigra.protocols import Auth
 
 PROJECT = "sigra"
@@ -70,6 +70,11 @@ def register_middleware(auth: Auth) -> Sequence[Callable[[ASGIApp], ASGIApp]]:
 @hookspec
 def register_resources(auth: Auth) -> Sequence[AbstractAsyncContextManager[object]]:
     """Collect: return async context managers, opened at each start and closed in reverse."""
+
+
+@hookspec
+def register_limits(auth: Auth) -> Sequence[Limit]:
+    """Collect: return rate limits, on actions and subjects, never on URLs."""
 
 
 @hookspec
@@ -119,8 +124,21 @@ async def before_response(auth: Auth, request: HTTPConnection, headers: Headers)
 
 
 @hookspec
+async def subject_for_attempt(auth: Auth, attempt: Attempt) -> str | None:
+    """First: return by what tries at the account are counted here, None for its address.
+
+    So that what others guess from elsewhere is not counted against who is known. No transaction is open, and the work
+    is the same for every address.
+    """
+
+
+@hookspec
 async def before_attempt(auth: Auth, attempt: Attempt) -> None:
-    """Each: raise `Refused` before the proof is looked at. No transaction is open; counts commit on their own."""
+    """Each: raise `Refused` before the proof is looked at. No transaction is open; counts commit on their own.
+
+    Raise `InvalidCredentials` to have the proof count as wrong whatever it is (`attempt.blocked`): the answer and the
+    work behind it are then those of a wrong one.
+    """
 
 
 @hookspec
@@ -152,11 +170,21 @@ async def waivers_for_login(auth: Auth, tx: AsyncConnection, request: Request, l
 
 
 @hookspec
+async def is_unfamiliar(auth: Auth, tx: AsyncConnection, request: Request, login: Login) -> bool | None:
+    """Each: whether browser or place are unusual for this user, to whom nothing more is owed; one True is enough."""
+
+
+@hookspec
 async def issue_credential(auth: Auth, tx: AsyncConnection, request: Request, login: Login) -> Issued:
     """Return what carries the session or tokens; asked only of the plugin that claims `login.carrier`.
 
     What it issues was last proven at `login.authenticated_at`, also when that is None.
     """
+
+
+@hookspec
+async def cookies_for_login(auth: Auth, tx: AsyncConnection, request: Request, login: Login) -> Sequence[Cookie] | None:
+    """Each: return cookies that go with the credential, which has just been issued."""
 
 
 @hookspec

@@ -18,6 +18,9 @@ Assurance = Literal["aal1", "aal2"]
 
 Status = Literal["active", "disabled", "closing"]
 
+Subject = Literal["client", "account", "client_and_account", "recipient"]
+"""By whom a limit counts."""
+
 _FACTOR_OF_AMR: Mapping[str, str] = MappingProxyType(
     dict.fromkeys(("pwd", "pin", "kba"), "knowledge")
     | dict.fromkeys(("hwk", "swk", "otp", "sms", "tel", "sc"), "possession")
@@ -102,6 +105,8 @@ class Login:
         pending: The pending sign-in that this one continues; the seam sets it.
         authenticated_at: When everything that the account asks for is proven, UTC; None when something was waived. The
             seam sets it, for who issues.
+        unfamiliar: Whether a plugin finds browser or place unusual for this user (`is_unfamiliar`). The seam sets it,
+            for who issues.
     """
 
     user: User
@@ -116,6 +121,7 @@ class Login:
     replaces: uuid.UUID | None = None
     pending: uuid.UUID | None = None
     authenticated_at: datetime | None = None
+    unfamiliar: bool = False
 
     def passed(
         self, method: str, *, amr: str | Iterable[str], meets: Iterable[str] = (), level: Literal[1, 2] = 1
@@ -157,6 +163,11 @@ class Attempt:
         email: The canonical address that was named, whether or not it has an account.
         user: The user, when already known.
         request: The request that carries the attempt.
+        guessable: False when the proof cannot be guessed, or has a count of tries of its own (a mailed token or code, a
+            passkey): nobody is kept from those by the guesses of others.
+        subject: By what tries at the account are counted: its canonical address, whether or not it has an account,
+            or what `subject_for_attempt` says instead; None when no account is named.
+        blocked: Whether the proof counts as wrong whatever it is. All work is done as always, so that nobody can tell.
     """
 
     method: str
@@ -164,6 +175,9 @@ class Attempt:
     email: str | None = None
     user: User | None = None
     request: HTTPConnection | None = field(default=None, repr=False, compare=False)
+    guessable: bool = True
+    subject: str | None = None
+    blocked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,3 +277,21 @@ class Job:
     name: str
     every: timedelta
     run: Callable[[], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A rate limit: how often something may be done, in any stretch of time of that length.
+
+    Args:
+        name: Begins with the plugin's name; `SIGRA_LIMITS__RULES` changes its rate by it.
+        action: What is counted: `attempt` (every proof), `factor` (a proof for a pending sign-in), `mail`, `sign_up`,
+            `token`, or a word of the plugin's own, which begins with its name and is counted by `auth.limit`.
+        subject: By whom: `client`, `account`, both together, or `recipient`. Never by URL.
+        rate: As in `10/minute` or `3/15 minutes`.
+    """
+
+    name: str
+    action: str
+    subject: Subject
+    rate: str

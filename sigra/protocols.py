@@ -254,12 +254,39 @@ class Auth(Protocol):
         ...
 
     def attempt(
-        self, request: HTTPConnection, *, method: str, email: str | None = None, user: User | None = None
+        self,
+        request: HTTPConnection,
+        *,
+        method: str,
+        email: str | None = None,
+        user: User | None = None,
+        guessable: bool = True,
     ) -> AbstractAsyncContextManager[Attempt]:
-        """`async with auth.attempt(…)`: asks `before_attempt`, then records `InvalidCredentials` that leave the block.
+        """`async with auth.attempt(…) as attempt`: counts it, then records `InvalidCredentials` that leave the block.
+
+        When `attempt.blocked`, the proof is wrong whatever it is: do the same work, and raise `InvalidCredentials`.
+        A block that ends otherwise ends so, too.
+
+        Args:
+            guessable: False when the proof cannot be guessed, or has a count of tries of its own.
 
         Raises:
-            TooManyAttempts: A limit or a lock refuses the attempt before the proof is looked at.
+            TooManyAttempts: A limit refuses the attempt before the proof is looked at.
+        """
+        ...
+
+    async def limit(
+        self, request: HTTPConnection, action: str, *, account: str | None = None, recipient: str | None = None
+    ) -> None:
+        """Count an action against the limits on it; outside of transactions, before anything is done.
+
+        Args:
+            action: `mail` before `request_mail`, `sign_up`, `token`, or one of the plugin's own `Limit`s.
+            account: The address whose account it is about, whether or not it has one.
+            recipient: The address that a mail would go to.
+
+        Raises:
+            TooManyAttempts: A limit is used up; says after how many seconds it is not.
         """
         ...
 
@@ -335,7 +362,10 @@ class Auth(Protocol):
         ...
 
     async def request_mail(self, tx: AsyncConnection, request: MailRequest) -> None:
-        """Have it decided after the answer whether there is a mail to send: `answer_mail_request`."""
+        """Have it decided after the answer whether there is a mail to send: `answer_mail_request`.
+
+        A request counts it first, by `limit(request, "mail", recipient=…)`.
+        """
         ...
 
     async def render(

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
@@ -112,6 +113,32 @@ class ReauthenticationSettings(BaseModel):
     fresh: timedelta = Field(default=timedelta(minutes=5), gt=timedelta(0))
 
 
+LIMITS_URL = re.compile(r"database:|memory:|rediss?://.+")
+
+
+class LimitsSettings(BaseModel):
+    """How often things may be done, and where that is counted.
+
+    Args:
+        enabled: Off is for where something else limits: it is warned of at each start.
+        url: `database:`, the application's own; `redis://…`; or `memory:`, with `development` or `single_process`.
+        rules: Other rates, by the name of the limit, as in `{"sign_in_client": "20/minute"}`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = True
+    url: SecretStr = SecretStr("database:")
+    rules: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("url")
+    @classmethod
+    def _known_store(cls, url: SecretStr) -> SecretStr:
+        if not LIMITS_URL.fullmatch(url.get_secret_value()):
+            raise ValueError("it must be database:, redis://host:port/number or memory:")
+        return url
+
+
 class Settings(BaseModel):
     """The core's options.
 
@@ -136,6 +163,7 @@ class Settings(BaseModel):
             and look for young garbage only after 10,000 new objects (`gc.set_threshold`): else each collection stops
             every request for as long as it takes to look at all of it.
         worker: Send mail and do periodic work in the application; off where `sigra worker` runs beside it.
+        single_process: One process serves the application, so that what counts may be kept in its memory.
 
     Raises:
         ConfigurationError: Names every option that is wrong, and the cure.
@@ -161,6 +189,8 @@ class Settings(BaseModel):
     starlette_user: bool = False
     gc_freeze: bool = True
     worker: bool = True
+    single_process: bool = False
+    limits: LimitsSettings = LimitsSettings()
     password: PasswordSettings = PasswordSettings()
     reauthentication: ReauthenticationSettings = ReauthenticationSettings()
 
@@ -254,6 +284,11 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _together(self) -> Self:
         wrong = []
+        if self.limits.url.get_secret_value() == "memory:" and not (self.development or self.single_process):
+            wrong.append(
+                "SIGRA_LIMITS__URL is memory:, which other processes do not see; use database: or redis://, "
+                "or set SIGRA_SINGLE_PROCESS when there is one process"
+            )
         if self.development and not is_loopback(urlsplit(self.base_url).hostname or ""):
             wrong.append("SIGRA_DEVELOPMENT is on but SIGRA_BASE_URL is not on localhost; switch development off there")
         for path in self.skip_paths:
@@ -294,11 +329,16 @@ def complete(settings: Settings, sections: Mapping[str, type[BaseModel]], inacti
                 f"Two bring the settings section {name}: the core and plugin {name}. Rename the plugin, "
                 f"or switch it off with -{name} in SIGRA_PLUGINS."
             )
+    return _model(tuple(sections.items()))(**_without_inactive(settings, inactive))
+
+
+@lru_cache(maxsize=16)
+def _model(sections: tuple[tuple[str, type[BaseModel]], ...]) -> type[CompleteSettings]:
+    # Remembered, since a test makes the same again and again, and making takes longer than using.
     fields: dict[str, Any] = {
-        name: (model, Field(default_factory=_section_default(name, model))) for name, model in sections.items()
+        name: (model, Field(default_factory=_section_default(name, model))) for name, model in sections
     }
-    model = create_model("Settings", __base__=CompleteSettings, **fields)
-    return model(**_without_inactive(settings, inactive))
+    return create_model("Settings", __base__=CompleteSettings, **fields)
 
 
 def _without_inactive(settings: Settings, inactive: Collection[str]) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
+import json
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import httpx2
@@ -18,7 +18,7 @@ from sigra.http.problems import MEDIA_TYPE
 
 def conforming(auth: Sigra) -> Callable[[httpx2.Response], Awaitable[None]]:
     """A hook of a client that fails for an answer that the document does not describe."""
-    document = cache(lambda: strict(auth.openapi))
+    document = cache(lambda: _strict(json.dumps(auth.openapi)))
 
     async def check(response: httpx2.Response) -> None:
         path = response.request.url.path.removeprefix(auth.settings.mount_path)
@@ -56,9 +56,15 @@ def _check(document: Mapping[str, Any], operation: Mapping[str, Any], response: 
         assert body == b"", f"{name} answers {status} with a body, which is not described"
 
 
+@lru_cache(maxsize=32)
+def _strict(document: str) -> dict[str, Any]:
+    # Most installations of a run have one and the same.
+    return strict(json.loads(document))
+
+
 def strict(document: Mapping[str, Any]) -> dict[str, Any]:
     """The document, its answers without any member, and its problems without any code, that it does not describe."""
-    made = copy.deepcopy(dict(document))
+    made = json.loads(json.dumps(document))
     for response in made["components"]["responses"].values():
         media = response["content"][MEDIA_TYPE]
         media["schema"] = {"allOf": [media["schema"], {"properties": {"code": {"enum": media[CODES]}}}]}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, event
-from sqlalchemy.engine import ExceptionContext
+from sqlalchemy import Connection, Table, event, select
+from sqlalchemy.engine import ExceptionContext, RowMapping
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -92,6 +92,19 @@ class Database:
         """
         async with self._limited(), self._checked_out(self._engine) as tx:
             yield tx
+
+    async def hold(self, tx: AsyncConnection, table: Table, values: Mapping[str, Any]) -> RowMapping:
+        """The row whose key is in `values`, made of them unless it is there; nobody else changes it until the end.
+
+        What is counted is read and written under it, one request after another.
+        """
+        [key] = table.primary_key.columns
+        query = select(table).where(key == values[key.name]).with_for_update()
+        while True:
+            await self.dialect.ensure(tx, table, values)
+            found = (await tx.execute(query)).mappings().first()
+            if found is not None:
+                return found
 
     def after_commit(self, tx: AsyncConnection, callback: Callable[[], object]) -> None:
         """Call `callback` once `tx` is committed; never when it is rolled back or run again.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -51,10 +51,11 @@ class CoreTables:
     tokens: Table
     outbox: Table
     jobs: Table
+    limits: Table
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(table.name for table in (self.users, self.pending_sign_ins, self.tokens, self.outbox, self.jobs))
+        return tuple(getattr(self, field.name).name for field in fields(self))
 
 
 def core_tables(metadata: MetaData) -> CoreTables:
@@ -71,7 +72,12 @@ def core_tables(metadata: MetaData) -> CoreTables:
             f"The MetaData has a table {foreign[0]} already: rename it, or give each Sigra a MetaData of its own."
         )
     return CoreTables(
-        users_table(metadata), _pending_sign_ins(metadata), _tokens(metadata), _outbox(metadata), _jobs(metadata)
+        users_table(metadata),
+        _pending_sign_ins(metadata),
+        _tokens(metadata),
+        _outbox(metadata),
+        _jobs(metadata),
+        _limits(metadata),
     )
 
 
@@ -221,4 +227,14 @@ def _jobs(metadata: MetaData) -> Table:
         metadata,
         Column("name", ExactText(64), primary_key=True),
         Column("due_at", UTCDateTime, nullable=False),
+    )
+
+
+def _limits(metadata: MetaData) -> Table:
+    return Table(
+        "sigra_limits",
+        metadata,
+        Column("id", Digest, primary_key=True),
+        Column("taken", JSONText, nullable=False),
+        Column("expires_at", UTCDateTime, nullable=False, index=True),
     )

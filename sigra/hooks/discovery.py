@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import Any
 
@@ -69,6 +72,22 @@ class Active:
 
 def installed() -> tuple[Installed, ...]:
     """Every plugin announced on this machine, the core's own first, then by distribution and name."""
+    return _announced(tuple(information for folder in sys.path for information in _informations(folder)))
+
+
+def _informations(folder: str) -> list[str]:
+    """The distributions in a folder of the path, each by where it says what it is."""
+    try:
+        return sorted(
+            entry.path for entry in os.scandir(folder or ".") if entry.name.endswith((".dist-info", ".egg-info"))
+        )
+    except OSError:
+        return []  # an archive, or not there
+
+
+@lru_cache(maxsize=4)
+def _announced(present: tuple[str, ...]) -> tuple[Installed, ...]:
+    # Remembered for as long as the same are there, since the announcements of each are a file to read.
     found, read = [], dict[Distribution, tuple[str, str]]()
     for point in entry_points(group=GROUP):
         if point.dist is not None:

@@ -43,6 +43,7 @@ class Exchange:
         "events",
         "failures",
         "identity",
+        "limited",
         "pending",
         "refusal",
     )
@@ -59,6 +60,8 @@ class Exchange:
         """Attempts that were asked about, newest last."""
         self.failures: list[SigraError] = []
         """Wrong proofs that are recorded already."""
+        self.limited: set[str] = set()
+        """Actions that were counted against their limits."""
         self.pending: Login | None = None
         """The pending sign-in that a factor asked for."""
         self.refusal: SigraError | None = None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, pass_environment
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
@@ -30,16 +31,7 @@ class Renderer:
     """
 
     def __init__(self, sources: Sequence[Source]) -> None:
-        self._environment = Environment(
-            loader=ChoiceLoader([_loader(source) for source in sources]),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.filters.update(browser=browser, moment=moment)
-        self._environment.globals["script"] = self._script
-        self._scripts: dict[str, str] = {}
+        self._environment = _environment(tuple(sources))
 
     def render(self, template: str, context: Mapping[str, Any]) -> str:
         """The page as text.
@@ -53,15 +45,8 @@ class Renderer:
     def response(self, template: str, context: Mapping[str, Any], status: int = 200) -> HTMLResponse:
         """The page as an answer that allows the scripts which its templates name: `{{ script("badge/badge.js") }}`."""
         page = self.render(template, context)
-        hashes = [digest for element, digest in self._scripts.items() if element in page]
+        hashes = [digest for element, digest in self._environment.scripts.items() if element in page]
         return HTMLResponse(page, status_code=status, headers=mount_headers(hashes) if hashes else None)
-
-    def _script(self, template: str) -> Markup:
-        """A script, its text the same on every page: it is given no values, so that none can become code."""
-        text = self.render(template, {})
-        element = f"<script>{text}</script>"
-        self._scripts[element] = script_hash(text)
-        return Markup(element)  # noqa: S704  (a template's own text)
 
     def parts(
         self, outcomes: Iterable[tuple[str, Sequence[Part] | SigraError]], context: Mapping[str, Any]
@@ -89,6 +74,41 @@ class Renderer:
             rendered.failed = True
             return
         rendered.add(part, Markup(text))  # noqa: S704  (rendered with every value escaped)
+
+
+class _Environment(Environment):
+    """Pages' templates, compiled, and the scripts that they named.
+
+    Args:
+        sources: The first that has a template wins.
+    """
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        super().__init__(
+            loader=ChoiceLoader([_loader(source) for source in sources]),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self.scripts: dict[str, str] = {}
+        self.filters.update(browser=browser, moment=moment)
+        self.globals["script"] = _script
+
+
+@lru_cache(maxsize=16)
+def _environment(sources: tuple[Source, ...]) -> _Environment:
+    # Remembered, since compiling takes longer than most tests do; a file that changes is compiled again.
+    return _Environment(sources)
+
+
+@pass_environment
+def _script(environment: _Environment, template: str) -> Markup:
+    """A script, its text the same on every page: it is given no values, so that none can become code."""
+    text = environment.get_template(template).render()
+    element = f"<script>{text}</script>"
+    environment.scripts[element] = script_hash(text)
+    return Markup(element)  # noqa: S704  (a template's own text)
 
 
 class RenderedParts:

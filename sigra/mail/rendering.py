@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,7 +41,7 @@ class MailRenderer:
 
     def __init__(self, sources: Sequence[Source], catalogues: Catalogues) -> None:
         self.catalogues = catalogues
-        self._environments = {face: _environment(sources, escapes=face == "html") for face in FACES}
+        self._environments = {face: _environment(tuple(sources), escapes=face == "html") for face in FACES}
 
     def render(self, kind: str, language: str, context: Mapping[str, Any]) -> Rendered:
         """What a kind of message says, in one of the catalogues' languages.
@@ -75,7 +76,9 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _environment(sources: Sequence[Source], *, escapes: bool) -> Environment:
+@lru_cache(maxsize=16)
+def _environment(sources: tuple[Source, ...], *, escapes: bool) -> Environment:
+    # Remembered, since compiling takes longer than most tests do; a file that changes is compiled again.
     loaders = [source if isinstance(source, BaseLoader) else FileSystemLoader(source) for source in sources]
     environment = Environment(
         loader=ChoiceLoader(loaders),

@@ -83,6 +83,14 @@ sa.Table(
 )
 
 sa.Table(
+    "sigra_limits",
+    metadata,
+    sa.Column("id", Digest, primary_key=True),
+    sa.Column("taken", JSONText, nullable=False),
+    sa.Column("expires_at", UTCDateTime, nullable=False, index=True),
+)
+
+sa.Table(
     "sigra_sessions",
     metadata,
     sa.Column("id", Id, primary_key=True),

@@ -117,6 +117,7 @@ class PasswordReset:
     async def forgot(self, auth: Auth, request: Request) -> Response:
         """POST /password/forgot: ask for the mail; the same answer and work whether or not there is an account."""
         body = await auth.read(request, Forgotten)
+        await auth.limit(request, "mail", recipient=body.email)
         await auth.db.transaction(partial(auth.request_mail, request=MailRequest(PURPOSE, body.email)))
         return await auth.show(request, SENT, {"status": "sent"}, 202, then=f"/{SENT}")
 
@@ -144,7 +145,7 @@ class PasswordReset:
     async def reset(self, auth: Auth, request: Request) -> Response:
         """POST /password/reset: set a new password by the mailed token, and end all sessions; signs nobody in."""
         body = await auth.read(request, Reset)
-        async with auth.attempt(request, method=PURPOSE):
+        async with auth.attempt(request, method=PURPOSE, guessable=False):
             held, user = await self._found(auth, body.token)
             hash = await auth.plugin(Password).checked_hash(auth, body.new_password, user, "new_password")
             await auth.db.transaction(partial(self._reset, auth, request, held, user, hash))

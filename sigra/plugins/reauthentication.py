@@ -51,8 +51,8 @@ class Reauthentication:
         password = auth.plugin(Password)
         if not await password.has_one(auth, user):
             raise Conflict(WITHOUT)
-        async with auth.attempt(request, method="password", email=user.email, user=user):
-            await password.prove(auth, user, body.password)
+        async with auth.attempt(request, method="password", user=user) as attempt:
+            await password.prove(auth, attempt, user, body.password)
             return await auth.sign_in(request, Login(user, ("pwd",), methods=("password",), next=body.next))
 
     async def show(self, auth: Auth, request: Request) -> Response:

@@ -28,5 +28,7 @@ def cheap_settings(database_url: str = "sqlite:///:memory:", *, https: bool = Fa
         "password": CHEAPEST_HASH,
         # What waits is done when the test says so: `await auth.worker.work()`.
         "worker": False,
+        # Tests sign in more often than people do; what limits do is for tests of limits.
+        "limits": {"enabled": False},
     }
     return Settings(**{**usual, **options})

@@ -120,6 +120,8 @@ def test_hc38_after_sign_out_the_back_button_shows_no_account(demo: Demo, open_p
 def test_a_person_signs_in_and_is_told_of_errors_by_keyboard_alone(demo: Demo, open_page: OpenPage) -> None:
     page = open_page()
     page.goto("/auth/login?next=/auth/account")
+    # Focused when the page is first drawn, which may be after it was loaded: who types earlier types nowhere.
+    expect(page.get_by_label("E-mail")).to_be_focused()
 
     page.keyboard.type(demo.line("E-mail"))
     page.keyboard.press("Tab")
@@ -196,7 +198,8 @@ def test_no_page_has_a_fault(context: BrowserContext, demo: Demo) -> None:
     seen["login"] = faults(page)
     page.get_by_label("E-mail").fill("nobody@example.com")
     page.get_by_label("Password").fill("x")
-    page.get_by_role("button", name="Sign in").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Sign in").click()
     seen["login refused"] = faults(page)
     page.goto("/auth/login/challenge")
     seen["sign-in expired"] = faults(page)
@@ -258,13 +261,15 @@ def test_no_page_of_a_message_has_a_fault(context: BrowserContext, demo: Demo) -
     page = context.new_page()
     page.goto("/auth/magic-link")
     page.get_by_label("E-mail").fill(demo.line("E-mail"))
-    page.get_by_role("button", name="Send the link").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Send the link").click()
     seen = {"asked": faults(page)}
     page.goto("/auth/mailbox")
     while not page.locator("li").count():
         page.reload()
     seen["mailbox"] = faults(page)
-    page.locator("li a").first.click()
+    with page.expect_navigation():
+        page.locator("li a").first.click()
     seen["message"] = faults(page)
 
     assert {name: found for name, found in seen.items() if found} == {}

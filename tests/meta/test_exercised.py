@@ -53,7 +53,7 @@ def left_over(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     folder = tmp_path_factory.mktemp("exercised")
     test = folder / "test_one.py"
     test.write_text(ONE_TEST)
-    options = ["--confcutdir", ROOT, "-c", ROOT / "pyproject.toml", "--rootdir", ROOT, "-p", "tests.conftest"]
+    options = ["--confcutdir", ROOT, "-c", ROOT / "pyproject.toml", "--rootdir", ROOT, "-p", "conftest"]
     command = [sys.executable, "-m", "pytest", "--quiet", "--numprocesses=2", *options, f"--exercised={folder}", test]
     subprocess.run(command, check=True, cwd=ROOT)
     assert len(list(folder.glob("*.json"))) == 3  # who shares out, and two who work

@@ -55,6 +55,10 @@ class Dialect(Protocol):
         """Insert a row; False, with the transaction intact, when a unique column has the value already."""
         ...
 
+    async def ensure(self, tx: AsyncConnection, table: Table, values: Mapping[str, Any]) -> None:
+        """Insert a row unless its key is there, in a way that those who do it at once do not fail on each other."""
+        ...
+
     async def before_migration(self, tx: AsyncConnection) -> None:
         """Wait until no other process migrates.
 

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from sqlalchemy import Table, insert, text
+from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -70,6 +71,12 @@ class MySQL:
                 raise
             return False
         return True
+
+    async def ensure(self, tx: AsyncConnection, table: Table, values: Mapping[str, Any]) -> None:
+        # A plain INSERT that finds the key takes a shared lock: two of them, who then want the row, are a deadlock.
+        key = table.primary_key.columns[0]
+        statement = mysql.insert(table).values(values).on_duplicate_key_update({key.name: key})
+        await tx.execute(statement)
 
     async def before_migration(self, tx: AsyncConnection) -> None:
         # Held until the connection closes: a transaction ends with the first change of a table.

@@ -60,6 +60,9 @@ class PostgreSQL:
         result = await tx.execute(statement.execution_options(preserve_rowcount=True))
         return result.rowcount == 1
 
+    async def ensure(self, tx: AsyncConnection, table: Table, values: Mapping[str, Any]) -> None:
+        await tx.execute(insert(table).values(values).on_conflict_do_nothing())
+
     async def before_migration(self, tx: AsyncConnection) -> None:
         await tx.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
 

@@ -88,6 +88,9 @@ class SQLite:
         result = await tx.execute(statement.execution_options(preserve_rowcount=True))
         return result.rowcount == 1
 
+    async def ensure(self, tx: AsyncConnection, table: Table, values: Mapping[str, Any]) -> None:
+        await tx.execute(insert(table).values(values).on_conflict_do_nothing())
+
     async def before_migration(self, tx: AsyncConnection) -> None:
         """Nothing: a writer has the file to itself."""
 

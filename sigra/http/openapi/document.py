@@ -17,7 +17,7 @@ from sigra.answers import Problem
 from sigra.http.answers import FORM_METHOD, FORM_METHODS
 from sigra.http.openapi import problems
 from sigra.http.openapi.face import Face, header, phrase
-from sigra.http.openapi.schemas import ARGUMENTS, JSON, content, form, parts, schemas
+from sigra.http.openapi.schemas import ARGUMENTS, JSON, check_types, content, form, parts, schemas
 from sigra.http.routing import Route
 
 VERSION = "1"
@@ -38,16 +38,22 @@ _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _ADDRESS = re.compile(r"(GET|POST|PUT|PATCH|DELETE)( /\S*?)?[:.](\s+|$)")
 
 
+def check(routes: Mapping[str, Sequence[BaseRoute]]) -> None:
+    """Refuse what `document` could not describe.
+
+    Raises:
+        ConfigurationError: A route declares a type that has no JSON schema; names the plugin and the route.
+    """
+    check_types(_declared(routes))
+
+
 def document(routes: Mapping[str, Sequence[BaseRoute]], face: Face) -> dict[str, Any]:
     """The document, as JSON values.
 
     Args:
         routes: By the plugin that brings them, which is their tag.
-
-    Raises:
-        ConfigurationError: A route declares a type that has no JSON schema; names the plugin and the route.
     """
-    declared = [(plugin, route) for plugin, its in routes.items() for route in its if isinstance(route, routing.Route)]
+    declared = _declared(routes)
     found, components = schemas(declared)
     writer = _Operations(face, found, components)
     paths: dict[str, dict[str, Any]] = {}
@@ -68,6 +74,10 @@ def document(routes: Mapping[str, Sequence[BaseRoute]], face: Face) -> dict[str,
             "securitySchemes": face.schemes(),
         },
     }
+
+
+def _declared(routes: Mapping[str, Sequence[BaseRoute]]) -> list[tuple[str, routing.Route]]:
+    return [(plugin, route) for plugin, its in routes.items() for route in its if isinstance(route, routing.Route)]
 
 
 @dataclass(frozen=True)

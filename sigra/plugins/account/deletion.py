@@ -181,7 +181,7 @@ class Deletions:
     async def cancel(self, auth: Auth, request: Request) -> Response:
         """POST /account/delete/cancel: open the account again; signs nobody in."""
         body = await auth.read(request, MailedToken)
-        async with auth.attempt(request, method=PURPOSE), auth.db.connect() as tx:
+        async with auth.attempt(request, method=PURPOSE, guessable=False), auth.db.connect() as tx:
             held = await auth.tokens.find(tx, PURPOSE, body.token)
         if held is None:
             raise InvalidToken

@@ -122,6 +122,7 @@ class EmailChange:
         user = await requires(fresh=True)(request)
         body = await auth.read(request, NewAddress)
         address = _address(body.new_email, user)
+        await auth.limit(request, "mail", recipient=address)
         await auth.db.transaction(partial(self._request, auth, request, user, address))
         answer: Requested = {"status": "confirmation_sent"}
         return JSONResponse(answer, 202)
@@ -233,7 +234,7 @@ class EmailChange:
     async def _held(self, auth: Auth, request: Request, purpose: str) -> HeldToken:
         """The token of the request, which is not spent by looking at it."""
         body = await auth.read(request, MailedToken)
-        async with auth.attempt(request, method=self.name), auth.db.connect() as tx:
+        async with auth.attempt(request, method=self.name, guessable=False), auth.db.connect() as tx:
             held = await auth.tokens.find(tx, purpose, body.token)
         if held is None:
             raise InvalidToken

@@ -76,6 +76,7 @@ class EmailVerification:
     async def resend(self, auth: Auth, request: Request) -> Response:
         """POST /email/verify/resend: another mail, if there is something to prove; nobody is told whether there is."""
         body = await auth.read(request, Again)
+        await auth.limit(request, "mail", recipient=body.email)
         asked = MailRequest(PURPOSE, typed(body.email))
         await auth.db.transaction(partial(auth.request_mail, request=asked))
         sent: Sent = {"status": "sent"}
@@ -136,7 +137,7 @@ class EmailVerification:
     async def _shown(self, auth: Auth, request: Request, body: Proof) -> tuple[HeldToken, Holder]:
         """What was presented, and who does."""
         try:
-            async with auth.attempt(request, method=PURPOSE, email=body.email):
+            async with auth.attempt(request, method=PURPOSE, email=body.email, guessable=False):
                 held = await self._held(auth, body)
                 return held, await find_holder(auth, request, body, held.payload["email"])
         except InvalidCredentials as wrong:

@@ -133,6 +133,7 @@ class MagicLink:
     async def ask(self, auth: Auth, request: Request) -> Response:
         """POST /magic-link: ask for the mail; the same answer and work whether or not there is an account."""
         body = await auth.read(request, Wanted)
+        await auth.limit(request, "mail", recipient=body.email)
         secret = auth.tokens.mint(BROWSER)
         link = Link(uuid.uuid4(), _canonical(body.email), body.remember, body.next or _wanted(request))
         await auth.db.transaction(partial(self._ask, auth, link, body.email, secret.digest))
@@ -186,7 +187,7 @@ class MagicLink:
 
     async def _verify(self, auth: Auth, request: Request, body: Proof) -> Response:
         link = await self._link(auth, body.login_token or auth.cookie(request, COOKIE) or "")
-        async with auth.attempt(request, method=PURPOSE, email=link and link.email):
+        async with auth.attempt(request, method=PURPOSE, email=link and link.email, guessable=False):
             held = await self._held(auth, link, body)
             if link is None or held is None or held.payload["link"] != str(link.id):
                 raise InvalidCredentials if body.token is None else InvalidToken(NOT_HERE)

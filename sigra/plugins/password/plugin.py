@@ -26,7 +26,7 @@ from sigra.guards import confirmation, current_user, requires
 from sigra.hookspecs import hookimpl
 from sigra.http.routing import Route
 from sigra.messages import Message
-from sigra.models import Challenge, Login, Part, User, timestamp
+from sigra.models import Attempt, Challenge, Login, Part, User, timestamp
 from sigra.plugins.api_keys import APIKeys
 from sigra.plugins.password import hookspecs as own_hookspecs
 from sigra.plugins.password.breaches import Breaches
@@ -138,9 +138,9 @@ class Password:
         body = await auth.read(request, Credentials)
         waiting = None
         try:
-            async with auth.attempt(request, method="password", email=body.email):
+            async with auth.attempt(request, method="password", email=body.email) as attempt:
                 waiting = await auth.first(own_hookspecs.answer_without_account, request=request, credentials=body)
-                user = await self.prove(auth, await auth.users.by_email(body.email), body.password)
+                user = await self.prove(auth, attempt, await auth.users.by_email(body.email), body.password)
                 login = Login(user, ("pwd",), methods=("password",), remember=body.remember, next=body.next)
                 return await auth.sign_in(request, login)
         except InvalidCredentials:
@@ -161,7 +161,7 @@ class Password:
         context = {"has_one": await self.has_one(auth, user), "confirm": confirmation(request, "password")}
         return [Part("main", 200, "password/account.html", context)]
 
-    async def prove(self, auth: Auth, user: User | None, password: str) -> User:
+    async def prove(self, auth: Auth, attempt: Attempt, user: User | None, password: str) -> User:
         """The user whose password that is, inside of an attempt and outside of transactions.
 
         Raises:
@@ -169,7 +169,7 @@ class Password:
         """
         # The same statement and the same hash whether or not there is an account that may sign in.
         stored = await self._stored(auth, user.id if user else uuid.uuid4())
-        usable = stored if user is not None and user.status == "active" else None
+        usable = stored if user is not None and user.status == "active" and not attempt.blocked else None
         if not await auth.hasher.verify(usable, password) or user is None or usable is None:
             raise InvalidCredentials
         if auth.hasher.outdated(usable):
@@ -215,8 +215,8 @@ class Password:
         """POST /password/change: the present password is the proof, so that no fresher sign-in is asked for."""
         user = await current_user(request)
         body = await auth.read(request, Change)
-        async with auth.attempt(request, method="password", email=user.email, user=user):
-            await self.prove(auth, user, body.current_password)
+        async with auth.attempt(request, method="password", user=user) as attempt:
+            await self.prove(auth, attempt, user, body.current_password)
         hash = await self.checked_hash(auth, body.new_password, user, "new_password")
         return await auth.renew(request, partial(self._change, auth, request, body, hash))
 

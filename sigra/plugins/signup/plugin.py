@@ -113,6 +113,8 @@ class SignUp:
         """POST /signup: ask for an account; the same answer, work, rows and mails whether or not there is one."""
         body = await auth.read(request, self._body)
         future = User(uuid.uuid4(), typed(body.email), name=body.name)
+        await auth.limit(request, "sign_up")
+        await auth.limit(request, "mail", recipient=future.email)
         hash = await self._hash(auth, body.password, future)
         secret = auth.tokens.mint(PURPOSE)
         sign_up = self._pending(auth, future, hash, secret.digest, body.next or request.query_params.get("next"))
