@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sigra.hookspecs import hookimpl
     from sigra.http.routing import Route
     from sigra.messages import MailRequest, Message, Mint, RenderedMessage, Undeliverable, Undelivered
-    from sigra.models import Attempt, Challenge, Cookie, Identity, Issued, Job, Login, Part, User
+    from sigra.models import Attempt, Challenge, Cookie, Identity, Issued, Job, Limit, Login, Part, User
     from sigra.protocols import Auth, Plugin
     from sigra.settings import Settings
 
@@ -41,6 +41,7 @@ __all__ = [
     "InvalidToken",
     "Issued",
     "Job",
+    "Limit",
     "Login",
     "MailRequest",
     "Message",
@@ -83,7 +84,7 @@ _HOMES = {
     "hookspecs": ("hookimpl",),
     "http.routing": ("Route",),
     "messages": ("MailRequest", "Message", "Mint", "RenderedMessage", "Undeliverable", "Undelivered"),
-    "models": ("Attempt", "Challenge", "Cookie", "Identity", "Issued", "Job", "Login", "Part", "User"),
+    "models": ("Attempt", "Challenge", "Cookie", "Identity", "Issued", "Job", "Limit", "Login", "Part", "User"),
     "protocols": ("Auth", "Plugin"),
     "settings": ("Settings",),
 }

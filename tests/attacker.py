@@ -21,7 +21,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sigra import Login, RenderedMessage, Sigra
 from sigra.flows import LOGIN_COOKIE, LOGIN_LIFETIME
@@ -95,7 +95,7 @@ class Found:
 
 
 class Target:
-    """An installation whose one account is restored before every request.
+    """An installation whose one account is restored whenever a request may have changed it.
 
     Args:
         auth: Not started: the run starts it in its own event loop, and ends it.
@@ -104,7 +104,9 @@ class Target:
     def __init__(self, auth: Sigra) -> None:
         self.auth = auth
         self._hash: str | None = None
-        self.app = _from_here(auth.wrap(Starlette(routes=[Route("/restore", self._restore, methods=["POST"])])))
+        self.touched = False
+        """Whether an unsafe request was not refused since all was restored."""
+        self.app = self._from_here(auth.wrap(Starlette(routes=[Route("/restore", self._restore, methods=["POST"])])))
 
     def attacked(self, way: str, *, examples: int, steps: int = 0, seed: int = 1, below: str = "/") -> Found:
         """Run all phases, and end the installation.
@@ -131,7 +133,24 @@ class Target:
         with asgi.get_client(self.app) as client:
             response = client.post("http://localhost/restore", params={"operation": operation})
         response.raise_for_status()
+        self.touched = False
         return dict(response.json())
+
+    def _from_here(self, app: ASGIApp) -> ASGIApp:
+        """The application as this machine asks it."""
+
+        async def asked(scope: Scope, receive: Receive, send: Send) -> None:
+            async def sent(message: Message) -> None:
+                if message["type"] == "http.response.start" and scope["method"] != "GET":
+                    self.touched |= message["status"] not in range(400, 500)
+                await send(message)
+
+            if scope["type"] == "http":
+                headers = [(name, b"localhost" if name == b"host" else value) for name, value in scope["headers"]]
+                scope = {**scope, "client": ("127.0.0.1", 1), "headers": headers}
+            await app(scope, receive, sent)
+
+        return asked
 
     async def _restore(self, request: Request) -> Response:
         if self._hash is None:
@@ -156,10 +175,11 @@ class Target:
         await tx.execute(delete(password.table).where(password.table.c.user_id == user.id))
         if hash is not None:
             await password.set(auth, tx, user, hash)
+        # What was made before is listed on a page at each refusal.
+        await tx.execute(delete(keys.table))
+        await tx.execute(delete(sessions.table))
         text, row = await keys.make(auth, user, NewKey(name="known", scopes=["read"]), tx)
-        await tx.execute(delete(keys.table).where(keys.table.c.id == KNOWN))
         await tx.execute(insert(keys.table).values(row | {"id": KNOWN, "digest": uuid.uuid4().bytes * 2}))
-        await tx.execute(delete(sessions.table).where(sessions.table.c.id == KNOWN))
         login = Login(user, ("pwd",), authenticated_at=auth.clock())
         known = sessions._row(login, auth.clock(), uuid.uuid4().bytes * 2, "elsewhere", "192.0.2.1")
         await tx.execute(insert(sessions.table).values(known | {"id": KNOWN}))
@@ -209,28 +229,16 @@ class Target:
         self.auth.plugin(Mail)._mailbox.add(message)
 
 
-def _from_here(app: ASGIApp) -> ASGIApp:
-    """The application as this machine asks it."""
-
-    async def asked(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            headers = [(name, b"localhost" if name == b"host" else value) for name, value in scope["headers"]]
-            scope = {**scope, "client": ("127.0.0.1", 1), "headers": headers}
-        await app(scope, receive, send)
-
-    return asked
-
-
 def _as(target: Target, way: str) -> type:
     class Credential:
-        """A new one for every request that may have changed what the examples name."""
+        """A new one after every request that may have changed what the examples name."""
 
         last: tuple[str, dict[str, str]] | None = None
 
         def get(self, case: Any, context: Any) -> dict[str, str]:
             in_session = way == "session"
             label, path = (case.operation.label, case.operation.path) if in_session else (way, "")
-            if self.last is None or self.last[0] != label or (in_session and case.method != "GET"):
+            if self.last is None or self.last[0] != label or (in_session and target.touched):
                 self.last = label, target.restored(path)
             return self.last[1]
 

@@ -27,7 +27,7 @@ from sigra.hooks import Calls
 from sigra.mail.rendering import MailRenderer
 from sigra.sources import option_name
 from sigra.testing import cheap_settings
-from tools import document_errors, document_events, document_hooks
+from tools import distributions, document_errors, document_events, document_hooks
 from tools.document_settings import is_section
 
 MESSAGES = Path(sigra.__file__).parent / "templates" / "mail"
@@ -40,7 +40,7 @@ Seen = Mapping[str, AbstractSet[str]]
 
 def declared() -> dict[str, set[str]]:
     """All that there is to exercise, by kind."""
-    auth = Sigra(cheap_settings(), ["defaults"])
+    auth = Sigra(cheap_settings(), distributions.everything())
     return {
         "hook": {hook.name for hook in document_hooks.hooks_of(inspect.getsource(hookspecs))},
         "option": {option_name(*path, name) for model, path in models().items() for name in fields(model)}
@@ -169,14 +169,14 @@ def looking_on(cls: type, name: str, look: Callable[..., object]) -> None:
 
 
 def models() -> dict[Any, tuple[str, ...]]:
-    """The models of the options: the core's, its sections', and those of the built-in plugins, each with its path."""
+    """The models of the options: the core's, its sections', and those of the plugins, each with its path."""
     found: dict[Any, tuple[str, ...]] = {Settings: ()}
     for name, field in Settings.model_fields.items():
         if is_section(field):
             found[field.annotation] = (name,)
-    for plugin in hooks.installed():
+    for plugin in distributions.ours():
         model = hooks.section_model(plugin)
-        if plugin.distribution == "sigra" and model is not None:
+        if model is not None:
             found[model] = (plugin.name,)
     return found
 
@@ -193,7 +193,7 @@ def asked_by_sigra(frame: Any) -> bool:
     """Whether who reads is the program or a page of it; carrying options over is not reading them."""
     module = frame.f_globals.get("__name__", "")
     carries = frame.f_code.co_name in ("_without_inactive", "<dictcomp>") and module == "sigra.settings"
-    return module.startswith(("sigra.", "jinja2.")) and not module.startswith("sigra.testing") and not carries
+    return module.startswith(("sigra.", "sigra_", "jinja2.")) and not module.startswith("sigra.testing") and not carries
 
 
 def places(route: Any) -> Iterator[str]:

@@ -102,6 +102,18 @@ class Ban:
 
 
 @dataclass
+class Block:
+    """Has every proof count as wrong."""
+
+    name: str = "block"
+    api: int = 1
+
+    @hookimpl
+    async def before_attempt(self) -> None:
+        raise InvalidCredentials
+
+
+@dataclass
 class Recorder:
     """Takes down everything that it is told."""
 

@@ -18,7 +18,7 @@ import pytest
 from sigra import Settings, Sigra, hooks
 from sigra.settings import complete, from_sources
 from sigra.testing import Client, FrozenClock, cheap_settings, create_tables, make_user
-from tools import document_settings
+from tools import distributions, document_settings
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -107,9 +107,9 @@ def test_every_option_is_on_the_page() -> None:
     page = document_settings.PAGE.read_text("utf-8")
     for name in Settings.model_fields:
         assert f"SIGRA_{name.upper()}" in page
-    for plugin in hooks.installed():
+    for plugin in distributions.ours():
         model = hooks.section_model(plugin)
-        for name in model.model_fields if model is not None and plugin.distribution == "sigra" else ():
+        for name in model.model_fields if model is not None else ():
             assert f"SIGRA_{plugin.name.upper()}__{name.upper()}" in page
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sigra import hooks
+from tools import distributions
 
 ROOT = Path(__file__).parents[1]
 CORE = [path for path in sorted((ROOT / "sigra").rglob("*.py")) if "plugins" not in path.parts]
@@ -46,3 +47,24 @@ def test_every_file_says_why_it_is_there(path: Path) -> None:
     tree = ast.parse(path.read_text("utf-8"))
 
     assert ast.get_docstring(tree) or not tree.body
+
+
+OF_STRANGERS = sorted(distributions.CONTRIB.glob("*/src/**/*.py"))
+PUBLIC = {"sigra", "sigra.answers", "sigra.db"}
+
+
+@pytest.mark.parametrize("path", OF_STRANGERS, ids=lambda path: str(path.relative_to(distributions.CONTRIB)))
+def test_what_is_installed_on_its_own_imports_the_public_face(path: Path) -> None:
+    distribution = path.relative_to(distributions.CONTRIB).parts[0]
+    ours = [name for name in imported(path) if name.partition(".")[0].startswith("sigra")]
+    its = distributions.package(distribution)
+
+    assert [name for name in ours if name not in PUBLIC and name.partition(".")[0] != its] == []
+
+
+def test_every_distribution_is_checked_by_the_type_checker() -> None:
+    options = (ROOT / "pyproject.toml").read_text("utf-8")
+
+    for distribution in distributions.ON_THEIR_OWN:
+        assert f'"plugins-contrib/{distribution}/src"' in options
+        assert list((distributions.CONTRIB / distribution / "src").glob("*/py.typed")), distribution

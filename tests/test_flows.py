@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import select
 from starlette.requests import Request
 
-from sigra import Auth, ConfigurationError, InvalidCredentials, Login, hookimpl
+from sigra import Attempt, Auth, ConfigurationError, Cookie, InvalidCredentials, Login, hookimpl
 from sigra.testing import PASSWORD, Client, FrozenClock, make_user
 from tests.apps import running
-from tests.policies import Ban, Carrier, Door, Factor, Meeting, Recorder, Waiver
+from tests.policies import Ban, Block, Carrier, Door, Factor, Meeting, Recorder, Waiver
 
 MEMORY = "sqlite:///:memory:"
 
@@ -353,6 +353,111 @@ async def test_an_attempt_on_another_account_does_not_cover_a_sign_in() -> None:
         await client.post("/auth/door")
 
     assert [attempt.email for attempt in recorder.attempts] == ["bob@example.com", "ada@example.com"]
+
+
+async def test_tries_are_counted_by_the_address_or_by_what_a_plugin_says_instead() -> None:
+    recorder = Recorder()
+
+    class Kiosk:
+        name, api = "kiosk", 1
+
+        @hookimpl
+        async def subject_for_attempt(self, attempt: Attempt) -> str | None:
+            return "kiosk 7" if attempt.email == "bob@example.com" else None
+
+    async with running(MEMORY, ["defaults", recorder, Kiosk()]) as client:
+        for email in (" ADA@Example.com", "bob@example.com", "nobody"):
+            await client.post("/auth/login", json={"email": email, "password": "x"})
+
+    assert [attempt.subject for attempt in recorder.attempts] == ["ada@example.com", "kiosk 7", None]
+
+
+async def test_tries_of_a_user_without_an_address_are_counted_by_its_id() -> None:
+    recorder = Recorder()
+    door = Door(lambda auth, request: auth.sign_in(request, Login(door.user, ("hwk",), guessable=False)))
+    async with running(MEMORY, ["defaults", recorder, door]) as client:
+        door.user = await client.sigra.db.transaction(lambda tx: client.sigra.users.create(tx, email=None))
+        await client.post("/auth/door")
+
+    assert [(attempt.subject, attempt.guessable) for attempt in recorder.attempts] == [(str(door.user.id), False)]
+
+
+@pytest.mark.parametrize("password", [PASSWORD, "wrong", "x" * 1025])
+async def test_hc40_a_blocked_attempt_is_answered_as_a_wrong_proof(database: str, password: str) -> None:
+    recorder = Recorder()
+    async with running(database, ["defaults", recorder, Block()]) as client:
+        await make_user(client.sigra)
+        blocked = await client.post("/auth/login", json={"email": "ada@example.com", "password": password})
+        unknown = await client.post("/auth/login", json={"email": "bob@example.com", "password": password})
+
+    assert (blocked.status_code, blocked.content) == (unknown.status_code, unknown.content)
+    assert not client.signed_in
+    assert "sign_in.succeeded" not in recorder.names
+
+
+async def test_hc40_a_blocked_attempt_stays_one_where_its_plugin_did_not_ask(database: str) -> None:
+    recorder = Recorder()
+
+    async def enter(auth: Auth, request: Request) -> Any:
+        user = await auth.users.by_email("ada@example.com")
+        assert user is not None
+        async with auth.attempt(request, method="odd", user=user):
+            pass
+        return await auth.sign_in(request, Login(user, ("pwd",)))
+
+    async with running(database, ["defaults", recorder, Door(enter), Block()]) as client:
+        await make_user(client.sigra)
+        answer = await client.post("/auth/door")
+
+    assert answer.status_code == 401
+    assert recorder.names == ["user.created", "sign_in.failed"]
+
+
+async def test_hc40_a_blocked_attempt_lets_nobody_in_from_within(database: str) -> None:
+    async def enter(auth: Auth, request: Request) -> Any:
+        user = await auth.users.by_email("ada@example.com")
+        assert user is not None
+        async with auth.attempt(request, method="odd", user=user):
+            return await auth.sign_in(request, Login(user, ("pwd",)))
+
+    recorder = Recorder()
+    async with running(database, ["defaults", recorder, Door(enter), Block()]) as client:
+        await make_user(client.sigra)
+        answer = await client.post("/auth/door")
+
+    assert answer.status_code == 401
+    assert recorder.names == ["user.created", "sign_in.failed"]
+
+
+async def test_plugins_send_cookies_along_with_a_credential_and_say_what_is_unusual() -> None:
+    carrier = Carrier()
+
+    class Watch:
+        name, api = "watch", 1
+        seen: list[bool]
+
+        @hookimpl
+        async def is_unfamiliar(self, login: Login) -> bool | None:
+            return login.remember or None
+
+        @hookimpl
+        async def cookies_for_login(self, login: Login) -> list[Cookie]:
+            self.seen.append(login.unfamiliar)
+            return [Cookie("sigra-watch", "on")]
+
+    watch = Watch()
+    watch.seen = []
+    async with running(MEMORY, ["defaults", carrier, watch, Factor()]) as client:
+        await make_user(client.sigra)
+        for remember in (False, True):
+            client.cookies.clear()
+            await challenged(client, remember=remember)
+            waiting = "sigra-watch" in client.cookies
+            await client.post("/auth/login/factor", json={"code": "right"})
+
+    assert watch.seen == [False, True]
+    assert not waiting
+    assert client.cookies["sigra-watch"] == "on"
 
 
 async def test_a_password_sign_in_is_one_attempt_and_one_event() -> None:

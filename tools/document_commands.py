@@ -13,6 +13,7 @@ from sigra.cli.growth import grown
 from sigra.cli.host import Host
 from sigra.cli.overview import COMMANDS
 from sigra.cli.shell import Shell
+from tools import distributions
 from tools.marked import DOCS, filled
 
 PAGE = DOCS / "cli.md"
@@ -24,9 +25,10 @@ def rendered(page: str) -> str:
 
 
 def contexts() -> Iterator[click.Context]:
-    """Every command that does something, of the core and of its built-in plugins, in alphabetical order."""
+    """Every command that does something, of the core and of the plugins, in alphabetical order."""
     shell, host = Shell(), Host()
-    host.auth = Sigra(Settings(secret_keys=["k" * 32], base_url="http://localhost"), ["defaults"])
+    settings = Settings(secret_keys=["k" * 32], base_url="http://localhost")
+    host.auth = Sigra(settings, distributions.everything())
     root = click.Context(shell, info_name="sigra", obj=host)
     for name in sorted({*COMMANDS, *grown(host).commands}):
         command = shell.get_command(root, name)

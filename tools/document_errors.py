@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 
-from sigra import errors, hooks
+from sigra import errors
 from sigra.errors import ConfigurationError, SigraError
+from tools import distributions
 from tools.marked import DOCS, filled
 
 PAGE = DOCS / "errors.md"
@@ -19,11 +20,10 @@ def rendered(page: str) -> str:
 
 
 def answered() -> dict[str, list[type[SigraError]]]:
-    """Every code that the core or a built-in plugin answers, with its classes, by status and name."""
+    """Every code that the core or a plugin answers, with its classes, by status and name."""
     classes = [cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, SigraError)]
-    for plugin in hooks.installed():
-        if plugin.distribution == "sigra":
-            classes += getattr(plugin.load(), "errors", ())
+    for plugin in distributions.ours():
+        classes += getattr(plugin.load(), "errors", ())
     codes: dict[str, list[type[SigraError]]] = {}
     for cls in sorted(set(classes) - set(NEVER_ANSWERED), key=lambda cls: (cls.status, cls.code, cls.__name__)):
         codes.setdefault(cls.code, []).append(cls)

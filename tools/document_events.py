@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from sigra import hooks
 from sigra.events import Action, Event
+from tools.distributions import is_ours, ours, owner
 from tools.marked import DOCS, filled
 
 PAGE = DOCS / "events.md"
@@ -21,12 +21,10 @@ def rendered(page: str) -> str:
 
 
 def brought(kind: type[T]) -> list[type[T]]:
-    """The classes of the core and of the built-in plugins, the core's first."""
-    for plugin in hooks.installed():
-        if plugin.distribution == "sigra":
-            plugin.load()
-    ours = [cls for cls in below(kind) if cls.__module__.startswith("sigra.")]
-    return sorted(ours, key=lambda cls: (owner(cls), cls.name))
+    """The classes of the core and of the plugins, the core's first."""
+    for plugin in ours():
+        plugin.load()
+    return sorted(filter(is_ours, below(kind)), key=lambda cls: (owner(cls), cls.name))
 
 
 def below(kind: type[T]) -> Iterator[type[T]]:
@@ -34,12 +32,6 @@ def below(kind: type[T]) -> Iterator[type[T]]:
     for cls in kind.__subclasses__():
         yield cls
         yield from below(cls)
-
-
-def owner(cls: type[object]) -> str:
-    """The plugin that brings a class, empty for the core: a plugin's module or folder bears its name."""
-    room, _, rest = cls.__module__.removeprefix("sigra.").partition(".")
-    return rest.partition(".")[0] if room == "plugins" else ""
 
 
 def table(classes: Iterable[type[T]]) -> str:

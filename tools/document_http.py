@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sigra import Settings, Sigra
+from tools import distributions
 from tools.marked import DOCS, filled
 
 PAGE = DOCS / "http.md"
@@ -17,8 +18,9 @@ Object = Mapping[str, Any]
 
 
 def rendered(page: str) -> str:
-    """The page with the routes of the built-in plugins."""
-    document = Sigra(Settings(secret_keys=["k" * 32], base_url="http://localhost"), ["defaults"]).openapi
+    """The page with the routes of the plugins."""
+    settings = Settings(secret_keys=["k" * 32], base_url="http://localhost")
+    document = Sigra(settings, distributions.everything()).openapi
     page = filled(page, "routes", "\n".join(routes(document)))
     return filled(page, "shapes", "\n".join(shapes(document)))
 

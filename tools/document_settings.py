@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from sigra import hooks
 from sigra.settings import Settings
 from sigra.sources import option_name
+from tools import distributions
 from tools.marked import DOCS, filled
 
 PAGE = DOCS / "settings.md"
@@ -28,14 +29,14 @@ def rendered(page: str) -> str:
 
 
 def tables() -> Iterator[str]:
-    """The core's options, its sections, then one table a built-in plugin."""
+    """The core's options, its sections, then one table a plugin."""
     sections = {name: field.annotation for name, field in Settings.model_fields.items() if is_section(field)}
     yield table("The core", Settings, ())
     for name, model in sections.items():
         yield table(f"Section `{name}` of the core", model, (name,))
-    for plugin in hooks.installed():
+    for plugin in distributions.ours():
         model = hooks.section_model(plugin)
-        if plugin.distribution == "sigra" and model is not None:
+        if model is not None:
             yield table(f"Plugin `{plugin.name}`", model, (plugin.name,))
 
 

@@ -1,4 +1,4 @@
-"""Each built-in plugin has a page, which bears what it brings: routes with their fields, options, events, codes."""
+"""Each plugin has a page, which bears what it brings: routes with their fields, options, events, codes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from sigra.events import Action, Event
 from sigra.sources import option_name
 from sigra.testing import cheap_settings
 from tests.player import ROOT
-from tools import document_events
+from tools import distributions, document_events
 
 PAGES = ROOT / "docs" / "plugins"
-BUILT_IN = [one for one in hooks.installed() if one.distribution == "sigra"]
+OURS = distributions.ours()
 NO_FIELDS = ("login_token",)
 """Fields that are the seam's, on any route."""
 
@@ -30,15 +30,15 @@ def undocumented(name: str, page: str) -> list[str]:
 
 
 def brought(name: str) -> Iterator[str]:
-    auth = Sigra(cheap_settings(), ["defaults"])
-    [plugin] = [one for one in BUILT_IN if one.name == name]
+    auth = Sigra(cheap_settings(), distributions.everything())
+    [plugin] = [one for one in OURS if one.name == name]
     for route in auth.routes.get(name, ()):
         yield from of_route(route)
     model = hooks.section_model(plugin)
     yield from (option_name(name, field) for field in (model.model_fields if model else ()))
     yield from (error.code for error in getattr(plugin.load(), "errors", ()))
     for kind in (Event, Action):
-        yield from (cls.name for cls in document_events.brought(kind) if document_events.owner(cls) == name)
+        yield from (cls.name for cls in document_events.brought(kind) if distributions.owner(cls) == name)
 
 
 def of_route(route: Any) -> Iterator[str]:
@@ -48,7 +48,7 @@ def of_route(route: Any) -> Iterator[str]:
     yield from (field for field in (body.model_fields if body else ()) if field not in NO_FIELDS)
 
 
-@pytest.mark.parametrize("plugin", BUILT_IN, ids=lambda plugin: plugin.name)
+@pytest.mark.parametrize("plugin", OURS, ids=lambda plugin: plugin.name)
 def test_the_page_of_a_plugin_bears_what_it_brings(plugin: Any):
     page = PAGES / f"{plugin.name}.md"
 
@@ -58,7 +58,7 @@ def test_the_page_of_a_plugin_bears_what_it_brings(plugin: Any):
 def test_the_list_of_plugins_has_every_one():
     page = (PAGES / "index.md").read_text("utf-8")
 
-    for plugin in BUILT_IN:
+    for plugin in OURS:
         assert f"[`{plugin.name}`]({plugin.name}.md)" in page
 
 

@@ -12,6 +12,7 @@ from sigra import hooks
 from sigra.errors import ConfigurationError
 from sigra.hooks import Active, Installed
 from sigra.plugins.sessions import Sessions
+from tools import distributions
 
 Announce = Callable[..., None]
 
@@ -32,13 +33,18 @@ class Badge:
     api = 1
 
 
+def installed() -> list[Installed]:
+    """What is announced here, without the distributions that lie beside the core's."""
+    return [one for one in hooks.installed() if one.distribution not in distributions.ON_THEIR_OWN]
+
+
 def names(*wanted: Any) -> list[str]:
-    return [item.name for item in hooks.select(wanted, hooks.installed())]
+    return [item.name for item in hooks.select(wanted, installed())]
 
 
 def refusal(*wanted: Any) -> str:
     with pytest.raises(ConfigurationError) as caught:
-        hooks.select(wanted, hooks.installed())
+        hooks.select(wanted, installed())
     return caught.value.detail
 
 
@@ -50,13 +56,13 @@ def activated(item: Any, section: BaseModel | None = None) -> Active:
 
 
 def test_the_built_in_plugins_are_announced_by_the_core_itself() -> None:
-    assert [(one.name, one.distribution) for one in hooks.installed()] == [(name, "sigra") for name in BUILT_IN]
+    assert [(one.name, one.distribution) for one in installed()] == [(name, "sigra") for name in BUILT_IN]
 
 
 def test_a_distribution_announces_its_plugins(announce: Announce) -> None:
     announce("sigra-badge", "badge = sigra_badge:Badge", version="2.1", sigra_badge=BADGE)
 
-    found = hooks.installed()[-1]
+    found = installed()[-1]
 
     assert (found.name, found.distribution, found.version) == ("badge", "sigra-badge", "2.1")
     assert found.load().name == "badge"
@@ -65,7 +71,7 @@ def test_a_distribution_announces_its_plugins(announce: Announce) -> None:
 def test_an_installed_plugin_is_not_imported_before_it_is_switched_on(announce: Announce) -> None:
     announce("sigra-broken", "broken = sigra_broken:Broken", sigra_broken="1 / 0")
 
-    assert [item.name for item in hooks.select(["defaults"], hooks.installed())] == BUILT_IN
+    assert [item.name for item in hooks.select(["defaults"], installed())] == BUILT_IN
 
 
 # Switched on by name
@@ -129,8 +135,8 @@ def test_hc48_nobody_takes_the_name_of_a_built_in_plugin(announce: Announce) -> 
 def test_an_object_stands_for_its_name() -> None:
     sessions = Sessions()
 
-    assert hooks.select(["defaults", sessions], hooks.installed())[BUILT_IN.index("sessions")] is sessions
-    assert hooks.select([sessions, "defaults"], hooks.installed())[0] is sessions
+    assert hooks.select(["defaults", sessions], installed())[BUILT_IN.index("sessions")] is sessions
+    assert hooks.select([sessions, "defaults"], installed())[0] is sessions
     assert names("defaults", sessions) == BUILT_IN
 
 
@@ -153,7 +159,7 @@ def test_hc48_two_plugins_of_one_name_are_refused_in_either_order(wanted: tuple[
 def test_an_object_takes_the_place_of_a_plugin_that_is_switched_off() -> None:
     own = OwnSessions()
 
-    assert own in hooks.select(["defaults", "-sessions", own], hooks.installed())
+    assert own in hooks.select(["defaults", "-sessions", own], installed())
     assert names("defaults", "-sessions", own).count("sessions") == 1
 
 
@@ -180,7 +186,7 @@ def test_what_is_no_plugin_object_is_refused() -> None:
 def loaded(announce: Announce, source: str, point: str = "badge = sigra_badge:Badge") -> str:
     announce("sigra-badge", point, sigra_badge=source)
     with pytest.raises(ConfigurationError) as caught:
-        hooks.installed()[-1].load()
+        installed()[-1].load()
     return caught.value.detail
 
 
@@ -214,7 +220,7 @@ class Section(BaseModel):
 def announced(announce: Announce, body: str) -> Installed:
     source = f"from pydantic import BaseModel\nclass Badge:\n    name = 'badge'\n    api = 1\n{body}"
     announce("sigra-badge", "badge = sigra_badge:Badge", sigra_badge=source)
-    return hooks.installed()[-1]
+    return installed()[-1]
 
 
 def test_a_plugin_takes_its_section_as_keywords(announce: Announce) -> None:
@@ -255,7 +261,7 @@ def test_the_section_is_the_class_settings() -> None:
     assert hooks.section_model(Sessions()) is Sessions.Settings
     assert hooks.section_model(Badge()) is None
     assert hooks.section_model(Plain()) is None
-    assert hooks.section_model(hooks.installed()[BUILT_IN.index("sessions")]) is Sessions.Settings
+    assert hooks.section_model(installed()[BUILT_IN.index("sessions")]) is Sessions.Settings
 
 
 def test_an_error_says_where_a_plugin_comes_from(announce: Announce) -> None:

@@ -131,7 +131,7 @@ def run(folder: Path, arguments: Sequence[str], environment: Mapping[str, str]) 
     process = subprocess.Popen(
         [sys.executable, *arguments],
         cwd=folder,
-        env={**environment, "PYTHONPATH": str(folder)},
+        env={**environment, "PYTHONPATH": os.pathsep.join(map(str, [folder, *folder.glob("plugins-contrib/*/src")]))},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
