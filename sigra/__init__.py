@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sigra import hookspecs
+    from sigra.addresses import canonical_email
     from sigra.core import Sigra
     from sigra.errors import (
         ConfigurationError,
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
         TooManyAttempts,
         WeakPassword,
     )
-    from sigra.events import Action, Event, SignedIn, SignIn, SignInFailed
+    from sigra.events import Action, CredentialsRevoked, Event, SignedIn, SignIn, SignInFailed
     from sigra.guards import current_user, requires
     from sigra.hookspecs import hookimpl
     from sigra.http.routing import Route
@@ -35,6 +36,7 @@ __all__ = [
     "Challenge",
     "ConfigurationError",
     "Cookie",
+    "CredentialsRevoked",
     "Event",
     "Identity",
     "InvalidCredentials",
@@ -62,6 +64,7 @@ __all__ = [
     "Undelivered",
     "User",
     "WeakPassword",
+    "canonical_email",
     "current_user",
     "hookimpl",
     "hookspecs",
@@ -69,6 +72,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "addresses": ("canonical_email",),
     "core": ("Sigra",),
     "errors": (
         "ConfigurationError",
@@ -79,7 +83,7 @@ _HOMES = {
         "TooManyAttempts",
         "WeakPassword",
     ),
-    "events": ("Action", "Event", "SignIn", "SignInFailed", "SignedIn"),
+    "events": ("Action", "CredentialsRevoked", "Event", "SignIn", "SignInFailed", "SignedIn"),
     "guards": ("current_user", "requires"),
     "hookspecs": ("hookimpl",),
     "http.routing": ("Route",),

@@ -48,7 +48,7 @@ class PublicUser(TypedDict):
 
 
 class PublicSession(TypedDict):
-    """A session, as its user may see it."""
+    """A session, as its user may see it; `unfamiliar` when neither browser nor network were known at its sign-in."""
 
     id: Identifier
     created_at: Timestamp
@@ -57,6 +57,7 @@ class PublicSession(TypedDict):
     user_agent: str | None
     ip: str | None
     current: bool
+    unfamiliar: bool
 
 
 class SignedIn(TypedDict):

@@ -403,7 +403,8 @@ class Sigra:
                 "unless something before the application limits by client and by account."
             )
             by_action = {}
-        return Limits(by_action, limits.open_store(options.url.get_secret_value(), counts), keys)
+        store = limits.open_store(options.url.get_secret_value(), counts, self._clock)
+        return Limits(by_action, store, keys)
 
     def _catalogues(self) -> Catalogues:
         """The host's, the plugins', the core's."""

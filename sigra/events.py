@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from starlette.requests import HTTPConnection
 
-from sigra.models import Login, User
+from sigra.models import Attempt, Login, User
 
 Outcome = Literal["success", "failure"]
 
@@ -80,6 +80,8 @@ class SignedIn(Event):
     """A credential was issued; `metadata` has `carrier`, `amr` and `assurance`."""
 
     name: ClassVar[str] = "sign_in.succeeded"
+    attempts: tuple[Attempt, ...] = field(default=(), repr=False, compare=False)
+    """For who counts them: the request's tries at this account."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +90,8 @@ class SignInFailed(Event):
 
     name: ClassVar[str] = "sign_in.failed"
     outcome: Outcome = "failure"
+    attempts: tuple[Attempt, ...] = field(default=(), repr=False, compare=False)
+    """For who counts them: the try that was wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)

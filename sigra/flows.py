@@ -136,7 +136,7 @@ class Seam:
         account = attempt.subject if attempt.guessable else None
         await self.limits.count("attempt", client=attempt.client, account=account)
         if notes.pending is not None:
-            await self.limits.count("factor", client=attempt.client, account=account)
+            await self._count_factor(attempt, notes.pending)
         try:
             await self.calls.each(self.auth, hookspecs.before_attempt, attempt=attempt)
         except InvalidCredentials:
@@ -150,6 +150,14 @@ class Seam:
         if attempt.email is None:
             return None if attempt.user is None else str(attempt.user.id)
         return await self.calls.first(self.auth, hookspecs.subject_for_attempt, attempt=attempt) or attempt.email
+
+    async def _count_factor(self, attempt: Attempt, login: Login) -> None:
+        """Count a proof for a pending sign-in at the account that it is about, whomever the attempt names."""
+        if not _covers(attempt, login.user):
+            attempt = replace(attempt, user=login.user, email=_canonical(login.user.email))
+            attempt = replace(attempt, subject=await self._subject(attempt))
+        account = attempt.subject if attempt.guessable else None
+        await self.limits.count("factor", client=attempt.client, account=account)
 
     async def _count_try(self, login: Login | None) -> None:
         """Use up a try of the pending sign-in: before its proof is looked at, so that parallel guesses share them."""
@@ -166,7 +174,8 @@ class Seam:
             return error
         user_id = attempt.user.id if attempt.user else None
         metadata = {"method": attempt.method, "email": attempt.email}
-        await self.db.transaction(partial(self.emit, event=SignInFailed(user_id=user_id, metadata=metadata)))
+        failed = SignInFailed(user_id=user_id, metadata=metadata, attempts=(attempt,))
+        await self.db.transaction(partial(self.emit, event=failed))
         told = InvalidProof() if notes.pending is not None and type(error) is InvalidCredentials else error
         notes.failures += [error, told]
         return told
@@ -210,10 +219,7 @@ class Seam:
         # What was waived was not proven: the credential is good, but it is not fresh.
         login = replace(login, authenticated_at=None if unmet else self.auth.clock())
         issued = await self._issue(tx, request, login)
-        metadata = {"carrier": login.carrier, "amr": list(login.amr), "assurance": login.assurance}
-        await self.emit(
-            tx, SignedIn(user_id=user.id, actor_id=user.id, session_id=issued.session_id, metadata=metadata)
-        )
+        await self.emit(tx, _signed_in(request, login, issued))
         return issued, user
 
     async def _issue(self, tx: AsyncConnection, request: Request, login: Login) -> Issued:
@@ -224,7 +230,9 @@ class Seam:
         issued = await self.calls.owner(
             owner, self.auth, hookspecs.issue_credential, tx=tx, request=request, login=login
         )
-        brought = await self.calls.each(self.auth, hookspecs.cookies_for_login, tx=tx, request=request, login=login)
+        brought = await self.calls.each(
+            self.auth, hookspecs.cookies_for_login, tx=tx, request=request, login=login, issued=issued
+        )
         return replace(issued, cookies=(*issued.cookies, *(cookie for its in brought for cookie in its)))
 
     def _owner(self, carrier: str) -> str:
@@ -269,8 +277,9 @@ class Seam:
         notes = exchange.of(request)
         if notes.pending is None:
             login = await self._find_pending(request)
-            if notes.attempts:
-                await self._count_try(login)  # by an attempt that began before it was known
+            if notes.attempts:  # by an attempt that began before it was known
+                await self._count_factor(notes.attempts[-1], login)
+                await self._count_try(login)
             notes.pending = login
         return notes.pending
 
@@ -378,6 +387,13 @@ def _covers(attempt: Attempt, user: User) -> bool:
     if attempt.user is not None:
         return attempt.user.id == user.id
     return attempt.email is not None and attempt.email == _canonical(user.email)
+
+
+def _signed_in(request: Request, login: Login, issued: Issued) -> SignedIn:
+    metadata = {"carrier": login.carrier, "amr": list(login.amr), "assurance": login.assurance}
+    its = tuple(attempt for attempt in exchange.of(request).attempts if _covers(attempt, login.user))
+    who = login.user.id
+    return SignedIn(user_id=who, actor_id=who, session_id=issued.session_id, metadata=metadata, attempts=its)
 
 
 def _renewal(request: Request, login: Login) -> Login:

@@ -183,7 +183,9 @@ async def issue_credential(auth: Auth, tx: AsyncConnection, request: Request, lo
 
 
 @hookspec
-async def cookies_for_login(auth: Auth, tx: AsyncConnection, request: Request, login: Login) -> Sequence[Cookie] | None:
+async def cookies_for_login(
+    auth: Auth, tx: AsyncConnection, request: Request, login: Login, issued: Issued
+) -> Sequence[Cookie] | None:
     """Each: return cookies that go with the credential, which has just been issued."""
 
 

@@ -175,6 +175,10 @@ class Tokens(Protocol):
         """A new secret for a table of the plugin's own; with a prefix it carries a checksum too."""
         ...
 
+    def digest(self, purpose: str, text: str) -> bytes:
+        """Any text as a table keeps it that must not tell it, under the first key of the ring; 32 bytes."""
+        ...
+
     def digests(self, purpose: str, text: str, prefix: str = "") -> Sequence[bytes]:
         """What a presented secret may be stored as, one a key of the ring; empty when its form is wrong."""
         ...

@@ -1,4 +1,4 @@
-"""Throw-away PostgreSQL and MariaDB servers on free loopback ports, for as long as the one who asked for them lives.
+"""Throw-away PostgreSQL, MariaDB and Redis servers on free loopback ports, for as long as who asked for them lives.
 
 `python tests/servers.py postgresql mariadb` prints one JSON line of URLs when all are ready and serves until its
 standard input ends. A pipe ends however its holder dies, so nothing is left running, not even after SIGKILL.
@@ -79,7 +79,7 @@ def run(folder: Path, command: Sequence[str]) -> None:
 
 
 def spawn(folder: Path, command: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Start a program in the folder, as `nobody` when we are root (both servers refuse to run as root)."""
+    """Start a program in the folder, as `nobody` when we are root (the databases refuse to run as root)."""
     identity = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
     environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
     with log_path(folder, command).open("ab") as log:
@@ -217,7 +217,31 @@ def is_greeting(port: int) -> bool:
         return False
 
 
-SERVERS = {"postgresql": postgresql, "mariadb": mariadb}
+@contextmanager
+def redis(port: int | None = None) -> Iterator[str]:
+    """Serve Redis, which keeps nothing, to a user of its own; on the same port again when one is given."""
+    password, port = secrets.token_hex(16), port or free_port()
+    with private_folder("redis") as folder:
+        rules = folder / "users.acl"
+        rules.write_text(f"user default off\nuser {USER} on >{password} ~* &* +@all\n")
+        rules.chmod(0o644)
+        command = [find_program("redis-server"), "--bind", "127.0.0.1", "--port", str(port)]
+        command += ["--save", "", "--appendonly", "no", "--aclfile", str(rules)]
+        with served(folder, command, lambda: is_redis_ready(port), signal.SIGTERM):
+            yield f"redis://{USER}:{password}@127.0.0.1:{port}/1"
+
+
+def is_redis_ready(port: int) -> bool:
+    """Tell whether the server speaks, if only to ask who is there."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=0.2) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(7) == b"-NOAUTH"
+    except OSError:
+        return False
+
+
+SERVERS = {"postgresql": postgresql, "mariadb": mariadb, "redis": redis}
 
 
 def main(names: Sequence[str]) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,17 +11,6 @@ from sigra import Sigra
 from sigra.testing import PASSWORD, Client, cheap_settings, create_tables, make_user
 from tests import mortal
 from tests.apps import application
-
-ROOT = Path(__file__).parent.parent
-
-
-async def killed_at(url: str, token: str, statement: int) -> str | None:
-    """What the worker printed; None when it was killed."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.mortal", url, token, str(statement), cwd=ROOT, stdout=asyncio.subprocess.PIPE
-    )
-    output, _ = await process.communicate()
-    return output.decode().strip() if process.returncode == 0 else None
 
 
 async def rows(auth: Sigra) -> dict[str, Any]:
@@ -40,16 +26,20 @@ async def rows(auth: Sigra) -> dict[str, Any]:
         }
 
 
-async def kill_at_every_statement(url: str) -> list[str | None]:
+async def kill_at_every_statement(url: str) -> list[int | None]:
     """A fresh pending sign-in for each statement, until a worker lives through its sign-in."""
-    outcomes: list[str | None] = []
-    async with Sigra(cheap_settings(url), mortal.PLUGINS) as auth, Client(auth.wrap(application), auth) as client:
+    outcomes: list[int | None] = []
+    async with (
+        mortal.Mortals() as mortals,
+        Sigra(cheap_settings(url), mortal.PLUGINS) as auth,
+        Client(auth.wrap(application), auth) as client,
+    ):
         while not outcomes or outcomes[-1] is None:
             before = await rows(auth)
             body = {"email": "ada@example.com", "password": PASSWORD}
             token = (await client.post("/auth/login", json=body)).json()["login_token"]
             client.cookies.clear()
-            outcomes.append(await killed_at(url, token, len(outcomes) + 1))
+            outcomes.append(await mortals.killed_at(url, token, len(outcomes) + 1))
             after = await rows(auth)
             again = await client.post("/auth/login/factor", json={"code": "right", "login_token": token})
             client.cookies.clear()
@@ -74,7 +64,7 @@ async def filled(database: str) -> str:
 async def test_hc46_a_worker_killed_at_any_statement_leaves_all_or_nothing(filled: str) -> None:
     outcomes = await kill_at_every_statement(filled)
 
-    assert outcomes[-1] == "200"
+    assert outcomes[-1] == 200
     assert len(outcomes) > 8
 
 

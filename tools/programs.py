@@ -1,7 +1,7 @@
-"""Install the programs that the tests drive (database servers, a browser) where Debian's package tool is at hand.
+"""Install the programs that the tests drive (database servers, Redis, a browser) where Debian's package tool is there.
 
-`python3 tools/programs.py sqlite,postgresql,mariadb` looks for what those databases and the browser need. What is
-missing is installed as root; without root nothing is done, the command to run is printed and the status is 1.
+`python3 tools/programs.py sqlite,postgresql,mariadb` looks for what those databases, Redis and the browser need. What
+is missing is installed as root; without root nothing is done, the command to run is printed and the status is 1.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ PROGRAMS = {
     "postgresql": ("initdb", "postgres"),
     "mariadb-server-core": ("mariadbd", "mariadb-install-db"),
     "mariadb-client-core": ("mariadb",),
+    "redis-server": ("redis-server",),
     "chromium": ("chromium",),
 }
 PACKAGES = {
@@ -25,7 +26,7 @@ PACKAGES = {
     "postgresql": ("postgresql",),
     "mariadb": ("mariadb-server-core", "mariadb-client-core"),
 }
-ALWAYS = ("chromium",)
+ALWAYS = ("redis-server", "chromium")
 INSTALL = ("apt-get", "install", "--yes", "--no-install-recommends")
 
 

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
@@ -22,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 from tests import exercised, servers  # noqa: E402  # a script finds its own folder only
 
 # The files of tests are shared out among as many processes as there are cores; all of them use the same servers.
-AT_ONCE = ("--numprocesses=auto", "--dist=loadfile", "--no-loadscope-reorder")
+AT_ONCE = ("--dist=loadfile", "--no-loadscope-reorder")
 VERSIONS = ("3.11", "3.12", "3.13")
 ON_THE_INTERPRETER = (
     "tests/db",
@@ -49,7 +50,7 @@ def main(databases: str) -> None:
     others = {version: start_making(version) for version in VERSIONS if version != here}
     with servers.running([name for name in servers.SERVERS if name in databases.split(",")]) as urls:
         report = whole_suite(here, databases, urls)
-    report += [quick_pass(version, making) for version, making in others.items()]
+    report += quick_passes(others)
     left_out = [name for name in DATABASES if name not in databases.split(",")]
     print()
     print(*(line for line, _ in report), sep="\n")
@@ -61,7 +62,7 @@ def main(databases: str) -> None:
 def whole_suite(here: str, databases: str, urls: Mapping[str, str]) -> list[tuple[str, bool]]:
     """Run everything, then ask what of all that Sigra declares nothing has exercised."""
     with TemporaryDirectory() as folder:
-        options = [f"--databases={databases}", f"--exercised={folder}"]
+        options = ["--numprocesses=auto", f"--databases={databases}", f"--exercised={folder}"]
         whole = passed(sys.executable, here, f"whole suite on {databases}", options, urls)
         return [whole, *(left_over(Path(folder)) if whole[1] else ())]
 
@@ -78,24 +79,47 @@ def start_making(version: str) -> subprocess.Popen[str]:
     )
 
 
-def quick_pass(version: str, making: subprocess.Popen[str]) -> tuple[str, bool]:
+def quick_passes(others: Mapping[str, subprocess.Popen[str]]) -> list[tuple[str, bool]]:
+    """All of them beside each other, each with its share of the cores."""
+    share = max(1, (os.cpu_count() or 1) // len(others))
+    with ThreadPoolExecutor() as threads:
+        return list(threads.map(lambda other: quick_pass(*other, share), others.items()))
+
+
+def quick_pass(version: str, making: subprocess.Popen[str], processes: int) -> tuple[str, bool]:
     """Test on another Python in an environment of its own; one that is absent is said, and fails nothing."""
     output, _ = making.communicate()
     if making.returncode == ABSENT:
         return f"NOT TESTED: Python {version} (not present)", True
     if making.returncode != 0:
         return f"FAILED: Python {version}: its environment could not be made:\n{output}", False
-    return passed(f".venv-{version}/bin/python", version, "sqlite, what stands on the interpreter", QUICK)
+    options = [f"--numprocesses={processes}", *QUICK]
+    what = "sqlite, what stands on the interpreter"
+    return passed(f".venv-{version}/bin/python", version, what, options, output=subprocess.PIPE)
 
 
 def passed(
-    python: str, version: str, what: str, options: Sequence[str], urls: Mapping[str, str] = MappingProxyType({})
+    python: str,
+    version: str,
+    what: str,
+    options: Sequence[str],
+    urls: Mapping[str, str] = MappingProxyType({}),
+    output: int | None = None,
 ) -> tuple[str, bool]:
-    """Run pytest; only its status 0 counts, so that "no tests were collected" (5) fails as well."""
-    print(f"\n=== Python {version}: {what} ===", flush=True)
+    """Run pytest; only its status 0 counts, so that "no tests were collected" (5) fails as well.
+
+    Args:
+        output: Where it goes meanwhile; what comes back through a pipe is printed as a whole.
+    """
+    title = f"\n=== Python {version}: {what} ==="
+    if output is None:
+        print(title, flush=True)
     command = [python, "-m", "pytest", "--quiet", *AT_ONCE, *options]
     environment = {**os.environ, "TEST_SERVERS": json.dumps(dict(urls))}
-    good = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode == 0
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=False, stdout=output, stderr=output, text=True)
+    if output is not None:
+        print(f"{title}\n{done.stdout}{done.stderr}", flush=True)
+    good = done.returncode == 0
     return f"{'TESTED' if good else 'FAILED'}: Python {version}: {what}", good
 
 

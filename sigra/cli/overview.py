@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
+        "attack": ("sigra.cli.attack:attack", "Attack a deployment of yours, and say what held."),
         "calibrate": ("sigra.cli.calibrate:calibrate", "Find what a password hash should cost on this machine."),
         "db": ("sigra.cli.database:db", "Upgrade and check the database."),
         "demo": ("sigra.cli.demo.command:demo", "Serve a small application to try Sigra with."),

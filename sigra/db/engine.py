@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
@@ -98,13 +98,23 @@ class Database:
 
         What is counted is read and written under it, one request after another.
         """
+        [row] = await self.hold_all(tx, table, [values])
+        return row
+
+    async def hold_all(
+        self, tx: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> Sequence[RowMapping]:
+        """The rows whose keys are in `rows`, as `hold` does, in the same order; no key is there twice."""
         [key] = table.primary_key.columns
-        query = select(table).where(key == values[key.name]).with_for_update()
+        keys = [row[key.name] for row in rows]
+        # In the order of their keys, whoever asks: so nobody waits for one who waits for him.
+        wanted = sorted(rows, key=lambda row: row[key.name])
+        query = select(table).where(key.in_(keys)).order_by(key).with_for_update()
         while True:
-            await self.dialect.ensure(tx, table, values)
-            found = (await tx.execute(query)).mappings().first()
-            if found is not None:
-                return found
+            await self.dialect.ensure(tx, table, wanted)
+            found = {row[key.name]: row for row in (await tx.execute(query)).mappings()}
+            if len(found) == len(keys):  # else one was deleted in between
+                return [found[one] for one in keys]
 
     def after_commit(self, tx: AsyncConnection, callback: Callable[[], object]) -> None:
         """Call `callback` once `tx` is committed; never when it is rolled back or run again.

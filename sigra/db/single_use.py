@@ -216,6 +216,10 @@ class SingleUseTokens:
         text = with_checksum(prefix, secret) if prefix else secret
         return MintedSecret(text, self._keys.digest(purpose, text))
 
+    def digest(self, purpose: str, text: str) -> bytes:
+        """Any text as a table keeps it that must not tell it; never equal to a secret's digest."""
+        return self._keys.digest(f"text of {purpose}", text)
+
     def digests(self, purpose: str, text: str, prefix: str = "") -> Sequence[bytes]:
         """What a presented secret may be stored as, one a key of the ring; empty when its form is wrong."""
         formed = has_checksum(prefix, text) if prefix else _SECRET.fullmatch(text)

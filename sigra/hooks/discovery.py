@@ -198,7 +198,8 @@ def activate(item: Installed | Plugin, section: BaseModel | None) -> Active:
     if not isinstance(item, Installed):
         return Active(item.name, item, None)
     cls = item.load()
-    values = {} if section is None or cls.__init__ is object.__init__ else dict(section)
+    # One with a field `keys` would be taken for a mapping.
+    values = {} if section is None or cls.__init__ is object.__init__ else dict(iter(section))
     try:
         plugin = cls(**values)
         if section is not None and not hasattr(plugin, "settings"):

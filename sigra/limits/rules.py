@@ -6,10 +6,10 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from limits import RateLimitItem, parse
+from limits import RateLimitItem, parse_many
 
 from sigra.errors import ConfigurationError
-from sigra.models import Limit
+from sigra.models import Limit, Subject
 
 OPTION = "SIGRA_LIMITS__RULES"
 
@@ -18,22 +18,30 @@ CORE_LIMITS: tuple[Limit, ...] = (
     Limit("sign_in_client", "attempt", "client", "10/minute"),
     Limit("sign_in_account", "attempt", "account", "100/hour"),
     Limit("factor", "factor", "account", "10/15 minutes"),
-    Limit("mail_address", "mail", "recipient", "3/15 minutes"),
     Limit("mail_client", "mail", "client", "20/hour"),
+    Limit("mail_address", "mail", "recipient", "3/15 minutes"),
     Limit("sign_up_client", "sign_up", "client", "20/hour"),
 )
 
 
+ORDER: tuple[Subject, ...] = ("client", "client_and_account", "account", "recipient")
+"""A client that is refused uses up nothing of the accounts and mailboxes that it names: it could shut out others."""
+
+MOST, LONGEST = 10_000, 366 * 24 * 60 * 60
+"""Places, and seconds: the time of each place is stored."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A limit at the rate that holds here."""
+    """A limit at the rate that holds here: so many in so many seconds."""
 
     limit: Limit
-    rate: RateLimitItem
+    amount: int
+    seconds: int
 
 
 def rules(brought: Iterable[tuple[str, Sequence[Limit]]], rates: Mapping[str, str]) -> dict[str, tuple[Rule, ...]]:
-    """The rules of each action.
+    """The rules of each action, in the order in which all count them.
 
     Args:
         brought: The limits, with the names of the plugins that bring them.
@@ -50,8 +58,8 @@ def rules(brought: Iterable[tuple[str, Sequence[Limit]]], rates: Mapping[str, st
             limits.append(limit)
     _check_known(rates, owners)
     by_action: dict[str, tuple[Rule, ...]] = {}
-    for limit in limits:
-        rule = Rule(limit, _rate(limit, rates.get(limit.name)))
+    for limit in sorted(limits, key=lambda limit: ORDER.index(limit.subject)):
+        rule = _rule(limit, rates.get(limit.name))
         by_action[limit.action] = (*by_action.get(limit.action, ()), rule)
     return by_action
 
@@ -74,12 +82,20 @@ def _check_known(rates: Mapping[str, str], names: Iterable[str]) -> None:
             raise ConfigurationError(f"{OPTION} has {name!r}, which is no limit: did you mean {nearest[0]}?")
 
 
-def _rate(limit: Limit, instead: str | None) -> RateLimitItem:
-    try:
-        rate = parse(limit.rate if instead is None else instead)
-    except ValueError:
-        rate = None
-    if rate is None or rate.amount < 1:
+def _rule(limit: Limit, instead: str | None) -> Rule:
+    text = limit.rate if instead is None else instead
+    rate = _rate(text)
+    if rate is None:
         wrong = f"Limit {limit.name} has the rate" if instead is None else f"{OPTION} gives {limit.name} the rate"
-        raise ConfigurationError(f"{wrong} {limit.rate if instead is None else instead!r}: write it as in 10/minute.")
-    return rate
+        raise ConfigurationError(
+            f"{wrong} {text!r}: write it as in 10/minute or 3/15 minutes, at most {MOST} and over at most a year."
+        )
+    return Rule(limit, rate.amount, rate.get_expiry())
+
+
+def _rate(text: str) -> RateLimitItem | None:
+    try:
+        [rate] = parse_many(text)  # of several, one alone would hold
+    except ValueError:
+        return None
+    return rate if 1 <= rate.amount <= MOST and 1 <= rate.get_expiry() <= LONGEST else None

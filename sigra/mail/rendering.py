@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
+from sigra.http.readable import browser
 from sigra.mail.catalogues import Catalogues
 
 Source = str | Path | BaseLoader
@@ -88,6 +89,7 @@ def _environment(sources: tuple[Source, ...], *, escapes: bool) -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
+    environment.filters["browser"] = browser
     environment.install_gettext_callables(_gettext, _ngettext, newstyle=True)  # type: ignore[attr-defined]  # the extension's
     return environment
 

@@ -104,6 +104,7 @@ sa.Table(
     sa.Column("expires_at", UTCDateTime, nullable=False, index=True),
     sa.Column("idle_seconds", sa.Integer, nullable=False),
     sa.Column("remembered", sa.Boolean, nullable=False),
+    sa.Column("unfamiliar", sa.Boolean, nullable=False),
     sa.Column("user_agent", sa.Text),
     sa.Column("ip", sa.String(45)),
 )
@@ -176,6 +177,20 @@ sa.Table(
     user_ref(nullable=True),
     sa.Column("created_at", UTCDateTime, nullable=False),
     sa.Column("expires_at", UTCDateTime, nullable=False, index=True),
+)
+
+sa.Table(
+    "sigra_known_browsers",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    user_ref(),
+    sa.Column("digest", Digest, nullable=False, index=True),
+    sa.Column("network", sa.String(49)),
+    sa.Column("session_id", Id),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    sa.Column("seen_at", UTCDateTime, nullable=False),
+    sa.Column("ended_at", UTCDateTime),
+    sa.UniqueConstraint("user_id", "digest", name="uq_sigra_known_browsers_user"),
 )
 
 

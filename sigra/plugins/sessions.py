@@ -121,6 +121,7 @@ class Sessions:
             Column("expires_at", UTCDateTime, nullable=False, index=True),
             Column("idle_seconds", Integer, nullable=False),
             Column("remembered", Boolean, nullable=False, default=False),
+            Column("unfamiliar", Boolean, nullable=False, default=False),
             Column("user_agent", Text),
             Column("ip", String(45)),
         )
@@ -205,6 +206,7 @@ class Sessions:
             "expires_at": now + absolute,
             "idle_seconds": max(1, int(idle.total_seconds())),
             "remembered": login.remember,
+            "unfamiliar": login.unfamiliar,
             "user_agent": user_agent and user_agent[:512],
             "ip": ip[:45],
         }
@@ -370,4 +372,5 @@ def _public(row: Mapping[str, Any], current: uuid.UUID | None) -> PublicSession:
         "user_agent": row["user_agent"],
         "ip": row["ip"],
         "current": row["id"] == current,
+        "unfamiliar": row["unfamiliar"],
     }

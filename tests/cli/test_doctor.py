@@ -73,7 +73,7 @@ def test_a_sound_installation_is_status_0(sound: Run):
         ({"SIGRA_BASE_URL": "http://localhost:8000"}, "SIGRA_BASE_URL"),
         ({"SIGRA_BASE_URL": "https://localhost", "SIGRA_DEVELOPMENT": "true"}, "SIGRA_DEVELOPMENT"),
         ({"SIGRA_TRUSTED_ORIGINS": "http://app.example.com"}, "SIGRA_TRUSTED_ORIGINS"),
-        ({"SIGRA_PLUGINS": "defaults,-pages", "SIGRA_TRACE_HOOKS": "true"}, "SIGRA_TRACE_HOOKS"),
+        ({"SIGRA_PLUGINS": "*,-pages", "SIGRA_TRACE_HOOKS": "true"}, "SIGRA_TRACE_HOOKS"),
         ({"SIGRA_PLUGINS": ",".join(one.name for one in hooks.installed() if one.name != "pages")}, "pages"),
         ({"SIGRA_MAIL__URL": None, "SIGRA_MAIL__SENDER": None}, "SIGRA_MAIL__URL"),
         ({"SIGRA_DATABASE_URL": "sqlite:///absent.db"}, "database"),
@@ -90,7 +90,7 @@ def test_what_is_unsafe_is_found_alone(sound: Run, settings: dict[str, str | Non
     "settings",
     [
         {"SIGRA_TRUSTED_ORIGINS": "https://app.example.com,http://localhost:3000"},
-        {"SIGRA_PLUGINS": "defaults,-pages"},
+        {"SIGRA_PLUGINS": "*,-pages"},
     ],
     ids=["safe origins", "a plugin that is switched off"],
 )

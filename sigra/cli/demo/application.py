@@ -15,10 +15,14 @@ from starlette.websockets import WebSocket
 
 from sigra.core import Sigra
 from sigra.guards import current_user, requires
+from sigra.hooks import installed
 from sigra.hookspecs import hookimpl
 from sigra.settings import Settings
 
 SCOPE = "reports:read"
+
+SHOWN = ("lockout", "audit")
+"""Plugins that are installed on their own, and worth a look where they are."""
 
 HEADERS = {
     "cache-control": "no-store",
@@ -57,7 +61,8 @@ def build(base_url: str, secret_key: str, database: Path) -> Sigra:
     """The demo's `Sigra`."""
     url = URL.create("sqlite", database=str(database)).render_as_string()
     settings = Settings(secret_keys=[secret_key], base_url=base_url, database_url=url, development=True, home="/")
-    return Sigra(settings, ["defaults", Demo()])
+    present = {one.name for one in installed()}
+    return Sigra(settings, ["defaults", *(name for name in SHOWN if name in present), Demo()])
 
 
 def application(auth: Sigra) -> ASGIApp:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -55,8 +55,8 @@ class Dialect(Protocol):
         """Insert a row; False, with the transaction intact, when a unique column has the value already."""
         ...
 
-    async def ensure(self, tx: AsyncConnection, table: Table, values: Mapping[str, Any]) -> None:
-        """Insert a row unless its key is there, in a way that those who do it at once do not fail on each other."""
+    async def ensure(self, tx: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert the rows whose keys are not there, in a way that those who do it at once do not fail on each other."""
         ...
 
     async def before_migration(self, tx: AsyncConnection) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
@@ -72,11 +72,10 @@ class MySQL:
             return False
         return True
 
-    async def ensure(self, tx: AsyncConnection, table: Table, values: Mapping[str, Any]) -> None:
+    async def ensure(self, tx: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         # A plain INSERT that finds the key takes a shared lock: two of them, who then want the row, are a deadlock.
         key = table.primary_key.columns[0]
-        statement = mysql.insert(table).values(values).on_duplicate_key_update({key.name: key})
-        await tx.execute(statement)
+        await tx.execute(mysql.insert(table).on_duplicate_key_update({key.name: key}), [*rows])
 
     async def before_migration(self, tx: AsyncConnection) -> None:
         # Held until the connection closes: a transaction ends with the first change of a table.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
@@ -60,8 +60,8 @@ class PostgreSQL:
         result = await tx.execute(statement.execution_options(preserve_rowcount=True))
         return result.rowcount == 1
 
-    async def ensure(self, tx: AsyncConnection, table: Table, values: Mapping[str, Any]) -> None:
-        await tx.execute(insert(table).values(values).on_conflict_do_nothing())
+    async def ensure(self, tx: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        await tx.execute(insert(table).on_conflict_do_nothing(), [*rows])
 
     async def before_migration(self, tx: AsyncConnection) -> None:
         await tx.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))

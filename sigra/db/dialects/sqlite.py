@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import Any
@@ -88,8 +88,8 @@ class SQLite:
         result = await tx.execute(statement.execution_options(preserve_rowcount=True))
         return result.rowcount == 1
 
-    async def ensure(self, tx: AsyncConnection, table: Table, values: Mapping[str, Any]) -> None:
-        await tx.execute(insert(table).values(values).on_conflict_do_nothing())
+    async def ensure(self, tx: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        await tx.execute(insert(table).on_conflict_do_nothing(), [*rows])
 
     async def before_migration(self, tx: AsyncConnection) -> None:
         """Nothing: a writer has the file to itself."""

@@ -1,0 +1,53 @@
+"""All attacks, in an order in which none disturbs the next: what uses limits up comes last, the lock at the end."""
+
+from __future__ import annotations
+
+from sigra.attack.attack import Attack
+from sigra.attack.attacks import accounts, answers, bodies, enumeration, limits, origins, redirects, sessions
+
+ATTACKS: tuple[Attack, ...] = (
+    answers.security_headers,
+    answers.problems,
+    answers.escaped_pages,
+    answers.mailbox_elsewhere,
+    redirects.redirect_targets,
+    redirects.poisoned_hosts,
+    bodies.described_routes,
+    bodies.hostile_bodies,
+    bodies.hostile_headers,
+    sessions.cookie_attributes,
+    sessions.session_fixation,
+    sessions.ended_sessions,
+    sessions.duplicate_credentials,
+    sessions.bearer_tricks,
+    sessions.api_key_places,
+    origins.cross_origin_posts,
+    origins.sign_in_from_elsewhere,
+    origins.plain_text_json,
+    origins.websocket_handshakes,
+    origins.cors,
+    origins.safe_methods,
+    origins.method_override,
+    redirects.redirect_after_sign_in,
+    accounts.mass_assignment,
+    accounts.token_slots,
+    accounts.pending_sign_ins,
+    accounts.sign_up_unproven,
+    enumeration.enumeration_by_sign_in,
+    enumeration.enumeration_by_sign_up,
+    enumeration.enumeration_by_magic_link,
+    enumeration.enumeration_by_forgotten_password,
+    accounts.magic_link_once,
+    accounts.foreign_is_absent,
+    origins.followed_links,
+    enumeration.enumeration_by_verification,
+    sessions.password_change,
+    enumeration.enumeration_by_limits,
+    bodies.slow_bodies,
+    enumeration.enumeration_by_time,
+    limits.mails_to_one_address,
+    limits.at_once,
+    limits.one_client,
+    limits.forged_addresses,
+    limits.one_account,
+)
