@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sigra.hookspecs import hookimpl
     from sigra.http.routing import Route
     from sigra.messages import MailRequest, Message, Mint, RenderedMessage, Undeliverable, Undelivered
-    from sigra.models import Attempt, Challenge, Cookie, Identity, Issued, Job, Limit, Login, Part, User
+    from sigra.models import Attempt, Challenge, Cookie, Identity, Issued, Job, Limit, Login, Part, User, timestamp
     from sigra.protocols import Auth, Plugin
     from sigra.settings import Settings
 
@@ -69,6 +69,7 @@ __all__ = [
     "hookimpl",
     "hookspecs",
     "requires",
+    "timestamp",
 ]
 
 _HOMES = {
@@ -88,7 +89,19 @@ _HOMES = {
     "hookspecs": ("hookimpl",),
     "http.routing": ("Route",),
     "messages": ("MailRequest", "Message", "Mint", "RenderedMessage", "Undeliverable", "Undelivered"),
-    "models": ("Attempt", "Challenge", "Cookie", "Identity", "Issued", "Job", "Limit", "Login", "Part", "User"),
+    "models": (
+        "Attempt",
+        "Challenge",
+        "Cookie",
+        "Identity",
+        "Issued",
+        "Job",
+        "Limit",
+        "Login",
+        "Part",
+        "User",
+        "timestamp",
+    ),
     "protocols": ("Auth", "Plugin"),
     "settings": ("Settings",),
 }

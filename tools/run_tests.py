@@ -83,7 +83,7 @@ def quick_passes(others: Mapping[str, subprocess.Popen[str]]) -> list[tuple[str,
     """All of them beside each other, each with its share of the cores."""
     share = max(1, (os.cpu_count() or 1) // len(others))
     with ThreadPoolExecutor() as threads:
-        return list(threads.map(lambda other: quick_pass(*other, share), others.items()))
+        return list(threads.map(lambda version: quick_pass(version, others[version], share), others))
 
 
 def quick_pass(version: str, making: subprocess.Popen[str], processes: int) -> tuple[str, bool]:

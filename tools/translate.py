@@ -1,4 +1,4 @@
-"""Collect the texts of mails into the catalogues of `sigra/locale/`, and compile what is translated.
+"""Collect the texts of mails into the catalogues beside them, `locale/`, and compile what is translated.
 
 Run it after a change of a text or of a translation: `.venv/bin/python -m tools.translate`. A text without a translation
 is named, and the script ends with 1.
@@ -16,31 +16,31 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
-SIGRA = Path(__file__).parent.parent / "sigra"
-TEMPLATES, LOCALES = SIGRA / "templates" / "mail", SIGRA / "locale"
+ROOT = Path(__file__).parent.parent
+PACKAGES = (ROOT / "sigra", *sorted(ROOT.glob("plugins-contrib/*/src/*")))
 
 METHODS = [("**.jinja", "jinja2.ext:babel_extract")]
 OPTIONS = {"**.jinja": {"silent": "false"}}
 
 
-def texts() -> Catalog:
-    """All that is to be translated."""
+def texts(package: Path) -> Catalog:
+    """All of a package that is to be translated."""
     catalog = Catalog(project="Sigra", charset="utf-8")
-    for file, _, message, comments, context in extract_from_dir(TEMPLATES, METHODS, OPTIONS):
+    for file, _, message, comments, context in extract_from_dir(package / "templates" / "mail", METHODS, OPTIONS):
         catalog.add(message, None, [(f"templates/mail/{file}", 0)], auto_comments=comments, context=context)
     return catalog
 
 
 def sources() -> list[Path]:
     """The catalogues, as translators see them."""
-    return sorted(LOCALES.glob("*/LC_MESSAGES/*.po"))
+    return [source for package in PACKAGES for source in sorted(package.glob("locale/*/LC_MESSAGES/*.po"))]
 
 
 def updated(source: Path) -> Catalog:
     """A catalogue with every text of today and no other, and the translations that it has."""
     with source.open("rb") as file:
         catalog = read_po(file, locale=source.parts[-3])
-    today = texts()
+    today = texts(source.parents[3])
     today.creation_date = catalog.creation_date
     catalog.update(today, no_fuzzy_matching=True)
     catalog.obsolete.clear()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 from sqlalchemy import Table
 
@@ -10,6 +12,13 @@ from sigra.cli.printing import print_table
 from sigra.core import Sigra
 from sigra.db import migrations
 from sigra.db.schema import PREFIX
+
+APPEND_ONLY = "append_only"
+"""In the `info` of a table: its rows are added, and never changed nor deleted by the application."""
+
+READ = ("SELECT",)
+ADD = ("SELECT", "INSERT")
+ALL = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
 @click.group()
@@ -49,6 +58,27 @@ async def check(host: Host) -> None:
     if wrong:
         raise click.ClickException("The database differs: `sigra db upgrade` brings missing revisions.")
     click.echo("The database is as it should be.")
+
+
+@db.command()
+@click.option("--role", metavar="NAME", default="sigra_app", show_default=True, help="The application's role.")
+@click.pass_obj
+def harden(host: Host, role: str) -> None:
+    """Print grants under which the application can add to append-only tables, and not change them.
+
+    Run them as the owner of the tables, who is another role: it goes on to do what the application then cannot, which
+    is to upgrade the database and to delete what a retention has ended. Make the role first; your own tables are not
+    among them.
+    """
+    auth = host.auth
+    if not role.isprintable() or not role:
+        raise click.BadParameter("a role has a name without control characters.", param_hint="--role")
+    rights: dict[str, Sequence[str]] = {
+        table.name: ADD if table.info.get(APPEND_ONLY) else ALL for table in own_tables(auth)
+    }
+    rights |= {lineage.version_table: READ for lineage in auth.lineages()}
+    for statement in auth.db.dialect.grants(role, rights):
+        click.echo(statement)
 
 
 async def behind(auth: Sigra) -> list[str]:

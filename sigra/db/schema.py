@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, UniqueConstraint
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, String, Table, UniqueConstraint
 from sqlalchemy.orm import Mapped, MappedColumn, mapped_column, registry
 
 from sigra.addresses import MAXIMUM_LENGTH
@@ -34,7 +34,7 @@ class UserColumns:
     email_verified_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     name: Mapped[str | None] = mapped_column(String(200))
     status: Mapped[str] = mapped_column(String(16))
-    security_version: Mapped[int] = mapped_column(Integer)
+    security_version: Mapped[int] = mapped_column(BigInteger)
     """Moves with every change that ends proofs made before it."""
     locale: Mapped[str | None] = mapped_column(String(35))
     """A language tag; 35 characters hold any (RFC 5646, section 4.4.1)."""
@@ -174,7 +174,7 @@ def _pending_sign_ins(metadata: MetaData) -> Table:
         Column("id", Id, primary_key=True),
         Column("token_digest", Digest, nullable=False, unique=True),
         user_ref(),
-        Column("security_version", Integer, nullable=False),
+        Column("security_version", BigInteger, nullable=False),
         Column("login", JSONText, nullable=False),
         Column("tries", Integer, nullable=False),
         Column("created_at", UTCDateTime, nullable=False),

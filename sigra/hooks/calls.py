@@ -224,7 +224,7 @@ class _Manager(pluggy.PluginManager):
         mark = f"{self.project_name}_impl"
         return super().parse_hookimpl_opts(plugin, name) if _may_have(plugin, name, mark) else None
 
-    def parse_hookspec_opts(self, module_or_class: object, name: str) -> Any:
+    def parse_hookspec_opts(self, module_or_class: ModuleType | type, name: str) -> Any:
         mark = f"{self.project_name}_spec"
         return super().parse_hookspec_opts(module_or_class, name) if _may_have(module_or_class, name, mark) else None
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from sigra import Sigra, SigraError
@@ -16,7 +17,7 @@ TRIES = 100
 """By each process."""
 
 
-async def count(auth: Sigra, client: str, account: str) -> str:
+async def count(auth: Sigra, client: str, account: str = "ada@example.com") -> str:
     try:
         await auth.limits.count("attempt", client=client, account=account)
     except SigraError as error:
@@ -24,29 +25,31 @@ async def count(auth: Sigra, client: str, account: str) -> str:
     return "passed"
 
 
-async def tried(database: str, store: str, clients: str) -> Counter[str]:
-    """What came of as many tries at once, by one client or by many, at one account."""
-    async with Sigra(cheap_settings(database, limits={"url": store}), ["sessions"]) as auth:
-        print("ready", flush=True)
-        await asyncio.to_thread(sys.stdin.readline)
-        all_of_them = (clients.format(number) for number in range(TRIES))
-        return Counter(await asyncio.gather(*(count(auth, client, "ada@example.com") for client in all_of_them)))
-
-
-async def race(database: str, store: str, clients: str) -> Counter[str]:
-    """What came of the tries of two processes that start at one instant.
+async def at_once(auth: Sigra, clients: str, tries: int) -> Counter[str]:
+    """What came of as many tries at one instant.
 
     Args:
         clients: Their address, with `{}` where they differ by a number.
     """
+    return Counter(await asyncio.gather(*(count(auth, clients.format(number)) for number in range(tries))))
+
+
+async def race(database: str, store: str, rounds: Sequence[str]) -> list[Counter[str]]:
+    """What came of the tries of two processes that begin at one instant, by round."""
     pipe = asyncio.subprocess.PIPE
-    command = (sys.executable, "-m", "tests.limits.racers", database, store, clients)
+    command = (sys.executable, "-m", "tests.limits.racers", database, store, *rounds)
     racers = [await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=pipe, stdout=pipe) for _ in range(2)]
-    for racer in racers:
-        await racer.stdout.readline()  # ready
-    answers = await asyncio.gather(*(racer.communicate(b"\n") for racer in racers))
-    return sum((Counter(json.loads(answer)) for answer, _ in answers), Counter())
+    await asyncio.gather(*(racer.stdout.readline() for racer in racers))
+    answers = [json.loads(answer) for answer, _ in await asyncio.gather(*(one.communicate(b"\n") for one in racers))]
+    return [Counter(ours) + Counter(theirs) for ours, theirs in zip(*answers, strict=True)]
+
+
+async def run(database: str, store: str, *rounds: str) -> list[Counter[str]]:
+    async with Sigra(cheap_settings(database, limits={"url": store}), ["sessions"]) as auth:
+        print("ready", flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
+        return [await at_once(auth, clients, TRIES) for clients in rounds]
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(tried(*sys.argv[1:]))))
+    print(json.dumps(asyncio.run(run(*sys.argv[1:]))))

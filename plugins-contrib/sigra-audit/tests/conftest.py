@@ -60,10 +60,11 @@ def room() -> Callable[..., AbstractAsyncContextManager[Room]]:
 
     @asynccontextmanager
     async def open_room(
-        database: str, *plugins: Any, settings: dict[str, Any] | None = None, **options: Any
+        database: str, *plugins: Any, settings: dict[str, Any] | None = None, clock: Any = None, **options: Any
     ) -> AsyncIterator[Room]:
         audit, postbox = Audit(**{"seal_after": LATER, **options}), Postbox()
-        async with running(database, ["defaults", *plugins, postbox, audit], **(settings or {})) as client:
+        chosen = ["defaults", *plugins, postbox, audit]
+        async with running(database, chosen, clock=clock, **(settings or {})) as client:
             yield Room(client, audit, postbox)
 
     return open_room

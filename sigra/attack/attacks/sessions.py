@@ -75,6 +75,7 @@ async def ended_sessions(target: Target) -> str:
     """Uses a session's secret after sign-out, and after it was revoked from another session."""
     visitor = await target.signed_in()
     secret = visitor.cookies[target.cookie]
+    await is_signed_in(visitor)  # whatever remembers who asks has seen it now
     await visitor.post("/logout", {})
     if await lets_in(target, secret):
         raise Broken("The session is alive after its sign-out.")
@@ -151,6 +152,8 @@ async def password_change(target: Target) -> str:
     account = await target.other()
     one, other = await target.signed_in(account), await target.signed_in(account)
     old, new = one.cookies[target.cookie], secrets.token_urlsafe(18)
+    if not (await is_signed_in(one) and await is_signed_in(other)):
+        raise NotTested("A new session did not let in.")
     answer = await one.post("/password/change", {"current_password": account.password, "new_password": new})
     if answer.status_code != 204:
         raise NotTested(f"The password could not be changed: {answer.status_code}.")

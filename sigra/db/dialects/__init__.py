@@ -59,6 +59,18 @@ class Dialect(Protocol):
         """Insert the rows whose keys are not there, in a way that those who do it at once do not fail on each other."""
         ...
 
+    def grants(self, role: str, rights: Mapping[str, Sequence[str]]) -> Sequence[str]:
+        """Statements that give a role these rights on these tables, by name, and no others on them.
+
+        Raises:
+            ConfigurationError: The database knows no roles.
+        """
+        ...
+
+    async def may_rewrite(self, tx: AsyncConnection, table: Table) -> bool:
+        """Whether the connection's own role may change or delete rows, where it could be kept from that."""
+        ...
+
     async def before_migration(self, tx: AsyncConnection) -> None:
         """Wait until no other process migrates.
 

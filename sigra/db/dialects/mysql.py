@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Table, insert, text
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sigra.db.dialects import PATIENCE, Family
@@ -23,6 +23,9 @@ UNAVAILABLE = frozenset({1040, 1053, 1203, 1290, 1317, 1792, 1836, 1927, 1969, 2
 """Too many connections, shutdown, read-only server, statement or connection killed or timed out, server gone."""
 
 DUPLICATE = 1062
+
+DENIED = frozenset({1142, 1143})
+"""ER_TABLEACCESS_DENIED_ERROR, ER_COLUMNACCESS_DENIED_ERROR."""
 
 MIGRATION_LOCK = "concat('sigra.', database())"
 """The name of the lock of migrations; these locks are the server's, not the database's."""
@@ -77,6 +80,23 @@ class MySQL:
         key = table.primary_key.columns[0]
         await tx.execute(mysql.insert(table).on_duplicate_key_update({key.name: key}), [*rows])
 
+    def grants(self, role: str, rights: Mapping[str, Sequence[str]]) -> Sequence[str]:
+        name, _, host = role.partition("@")
+        who = f"{_text(name)}@{_text(host or '%')}"
+        database = _quoted(self.url.database or "")
+        # Rights on a database are added to those on its tables: only a user without them is kept from anything.
+        return [
+            f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {who};",
+            *(f"GRANT {', '.join(its)} ON {database}.{_quoted(table)} TO {who};" for table, its in rights.items()),
+        ]
+
+    async def may_rewrite(self, tx: AsyncConnection, table: Table) -> bool:
+        # What a role may do is spread over five tables and other roles: the server tells by refusing to do nothing.
+        name, column = _quoted(table.name), _quoted(table.columns.keys()[0])
+        deletes = f"DELETE FROM {name} WHERE 1 = 0"  # noqa: S608  (a table of ours)
+        changes = f"UPDATE {name} SET {column} = {column} WHERE 1 = 0"  # noqa: S608
+        return await _is_allowed(tx, deletes) or await _is_allowed(tx, changes)
+
     async def before_migration(self, tx: AsyncConnection) -> None:
         # Held until the connection closes: a transaction ends with the first change of a table.
         if not await tx.scalar(text(f"SELECT GET_LOCK({MIGRATION_LOCK}, {MIGRATION_PATIENCE})")):
@@ -84,6 +104,24 @@ class MySQL:
 
     async def after_migration(self, tx: AsyncConnection) -> None:
         """Nothing: the database kept its foreign keys throughout."""
+
+
+async def _is_allowed(tx: AsyncConnection, statement: str) -> bool:
+    try:
+        await tx.exec_driver_sql(statement)
+    except DBAPIError as error:
+        if _code(error.orig) not in DENIED:
+            raise
+        return False
+    return True
+
+
+def _quoted(name: str) -> str:
+    return "`{}`".format(name.replace("`", "``"))
+
+
+def _text(text: str) -> str:
+    return "'{}'".format(text.replace("\\", "\\\\").replace("'", "''"))
 
 
 def _code(error: BaseException | None) -> object:

@@ -63,11 +63,28 @@ class PostgreSQL:
     async def ensure(self, tx: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         await tx.execute(insert(table).on_conflict_do_nothing(), [*rows])
 
+    def grants(self, role: str, rights: Mapping[str, Sequence[str]]) -> Sequence[str]:
+        who = _quoted(role)
+        statements = [f"GRANT USAGE ON SCHEMA public TO {who};"]
+        for name, its in rights.items():
+            statements.append(f"REVOKE ALL ON TABLE {_quoted(name)} FROM PUBLIC, {who};")
+            statements.append(f"GRANT {', '.join(its)} ON TABLE {_quoted(name)} TO {who};")
+        return statements
+
+    async def may_rewrite(self, tx: AsyncConnection, table: Table) -> bool:
+        # Any one of the rights is enough; an owner has them all (PostgreSQL, section 9.27).
+        asked = text("SELECT has_table_privilege(:name, 'UPDATE, DELETE, TRUNCATE')")
+        return bool(await tx.scalar(asked, {"name": _quoted(table.name)}))
+
     async def before_migration(self, tx: AsyncConnection) -> None:
         await tx.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
 
     async def after_migration(self, tx: AsyncConnection) -> None:
         """Nothing: the database kept its foreign keys throughout."""
+
+
+def _quoted(name: str) -> str:
+    return '"{}"'.format(name.replace('"', '""'))
 
 
 def _with_ssl(url: URL) -> URL:

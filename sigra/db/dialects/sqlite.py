@@ -91,6 +91,15 @@ class SQLite:
     async def ensure(self, tx: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         await tx.execute(insert(table).on_conflict_do_nothing(), [*rows])
 
+    def grants(self, role: str, rights: Mapping[str, Sequence[str]]) -> Sequence[str]:
+        raise ConfigurationError(
+            "SIGRA_DATABASE_URL: SQLite knows no roles, whoever can write the file can change all of it: "
+            "use PostgreSQL or MariaDB where the application is to be kept from that."
+        )
+
+    async def may_rewrite(self, tx: AsyncConnection, table: Table) -> bool:
+        return False
+
     async def before_migration(self, tx: AsyncConnection) -> None:
         """Nothing: a writer has the file to itself."""
 

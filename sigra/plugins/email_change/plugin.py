@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Column, Integer, MetaData, RowMapping, String, Table, delete, insert, select
+from sqlalchemy import BigInteger, Column, MetaData, RowMapping, String, Table, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -74,7 +74,7 @@ class EmailChange:
             Column("id", Id(), nullable=False),
             Column("new_email", String(MAXIMUM_LENGTH), nullable=False),
             Column("old_email", String(MAXIMUM_LENGTH)),
-            Column("security_version", Integer, nullable=False),
+            Column("security_version", BigInteger, nullable=False),
             Column("created_at", UTCDateTime, nullable=False),
             Column("expires_at", UTCDateTime, nullable=False, index=True),
         )

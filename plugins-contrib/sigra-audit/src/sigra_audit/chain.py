@@ -94,7 +94,7 @@ class Checkpoint:
             message = _signed(link, found.made_at)
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise ValueError("it is not a checkpoint of `sigra audit checkpoint`") from error
-        if not keys.verify_by_any(CHECKPOINT, message, found.mac):
+        if len(link.hash) != len(GENESIS) or not keys.verify_by_any(CHECKPOINT, message, found.mac):
             raise ValueError("none of the keys that are set has signed it: add the one that did to SIGRA_AUDIT__KEYS")
         return found
 

@@ -27,7 +27,7 @@ class Options(BaseModel):
         sink_token: Sent to it as `Authorization: Bearer`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     keys: tuple[SecretStr, ...] = Field(default=(), repr=False)
     retention: timedelta = Field(default=timedelta(days=365), ge=timedelta(days=1))

@@ -125,5 +125,5 @@ class Retention:
 def is_denied(error: DBAPIError) -> bool:
     """Whether the database refused because the role may not do it."""
     cause = error.orig
-    state = getattr(cause, "sqlstate", None) or (cause.args[0] if cause is not None and cause.args else None)
-    return state in DENIED
+    said = (getattr(cause, "sqlstate", None), *(() if cause is None else cause.args[:1]))
+    return any(isinstance(code, str | int) and code in DENIED for code in said)

@@ -31,6 +31,7 @@ from sigra import (
     User,
     hookimpl,
     hookspecs,
+    timestamp,
 )
 from sigra.answers import DONE, HTML
 from sigra_lockout.counting import Rule
@@ -106,7 +107,7 @@ class Lockout:
         if until is None:
             return
         user_id = attempt.user.id if attempt.user else None
-        metadata = {"email": attempt.email, "until": until.isoformat()}
+        metadata = {"email": attempt.email, "until": timestamp(until)}
         await auth.emit(tx, AccountLocked(user_id=user_id, outcome="failure", metadata=metadata))
         if attempt.email is not None:
             context = {"lock": key(auth, attempt).hex(), "until": until.isoformat()}
@@ -194,7 +195,7 @@ class Lockout:
     async def export_user(self, auth: Auth, user: User) -> Mapping[str, Any] | None:
         async with auth.db.connect() as tx:
             rows = await self.locks.of(auth, tx, user)
-        held = [{"failures": tries, "locked_until": until and until.isoformat()} for tries, until in rows]
+        held = [{"failures": tries, "locked_until": until and timestamp(until)} for tries, until in rows]
         return {"lockout": held} if held else None
 
     @hookimpl
