@@ -153,7 +153,7 @@ class Sigra:
         self._own = (Route("/openapi.json", self._show_openapi, any_identity=True, answers={200: dict[str, Any]}),)
         self.routes = self._routes()
         self._table = RouteTable([*self._own, *(route for its in self.routes.values() for route in its)])
-        check(self.routes)
+        check({ITSELF: self._own, **self.routes})
         templates = self._templates()
         self._renderer = Renderer(templates)
         mails = MailRenderer(templates, self._catalogues())

@@ -141,3 +141,10 @@ class UserEnabled(Event):
     """A disabled account may sign in again; what was revoked stays revoked."""
 
     name: ClassVar[str] = "user.enabled"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseRestored(Event):
+    """After an old backup came back, all was ended that it held; `metadata` has what (`ended`), and if `passwords`."""
+
+    name: ClassVar[str] = "database.restored"

@@ -261,6 +261,18 @@ async def erase_user(auth: Auth, tx: AsyncConnection, user: User) -> None:
     """
 
 
+# The operator's data.
+
+
+@hookspec
+async def end_restored(auth: Auth, tx: AsyncConnection, passwords: bool) -> Mapping[str, int] | None:
+    """Each: the database is an old backup; end all that the plugin issued, and all that waits. Return how many of what.
+
+    What was used or ended after the backup has come back and cannot be told from the rest, so that all of it ends:
+    whole tables in a few statements, since there may be millions of rows. `passwords`: whether passwords end, too.
+    """
+
+
 # The face.
 
 

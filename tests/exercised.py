@@ -30,7 +30,8 @@ from sigra.testing import cheap_settings
 from tools import distributions, document_errors, document_events, document_hooks
 from tools.document_settings import is_section
 
-MESSAGES = Path(sigra.__file__).parent / "templates" / "mail"
+PACKAGES = (Path(sigra.__file__).parent, *sorted(distributions.CONTRIB.glob("*/src/*")))
+FACES = {"text", "html"}
 
 READ_EARLIER = {"SIGRA_APP"}
 """Options that are read where there are no settings yet, out of sight; the tests of the command line have them."""
@@ -48,9 +49,15 @@ def declared() -> dict[str, set[str]]:
         "event": {one.name for one in document_events.brought(Event)},
         "action": {one.name for one in document_events.brought(Action)},
         "code": set(document_errors.answered()),
-        "message": {file.stem for file in MESSAGES.glob("*.jinja")} - {"text", "html"},
+        "message": set(messages()),
         "route": {place for routes in auth.routes.values() for route in routes for place in places(route)},
     }
+
+
+def messages() -> dict[str, Path]:
+    """The templates of the messages of the core and of the plugins, by kind."""
+    found = [file for package in PACKAGES for file in package.glob("templates/mail/*.jinja")]
+    return {file.stem: file for file in found if file.stem not in FACES}
 
 
 def missing(folder: Path) -> list[str]:

@@ -10,7 +10,7 @@ from sqlalchemy import Column, ForeignKey, Integer, Table, Uuid
 from starlette.responses import PlainTextResponse
 
 from sigra import Event, Refused, Route, hookimpl
-from sigra.db import user_ref
+from sigra.db import Digest, user_ref
 from sigra.testing import PluginContract, create_tables
 
 # This module is one that brings an event and an error; `Undeclared` says so and forgets to list them.
@@ -78,6 +78,17 @@ class Keeping(WithTable):
 class Erasing(Keeping):
     @hookimpl
     async def erase_user(self, tx, user):
+        raise NotImplementedError
+
+
+class Rising(WithTable):
+    def column(self):
+        return Column("digest", Digest, unique=True)
+
+
+class Buried(Rising):
+    @hookimpl
+    async def end_restored(self, tx):
         raise NotImplementedError
 
 
@@ -208,6 +219,13 @@ async def test_rows_that_outlive_an_erasure_are_found(auth_of):
 
     with pytest.raises(AssertionError, match="sigra_bell"):
         await contract(Keeping).test_rows_of_a_user_can_be_erased_while_the_account_stays(await auth_of(Keeping))
+
+
+async def test_secrets_that_an_old_backup_brings_back_are_found(auth_of):
+    await contract(Buried).test_what_it_issued_can_be_ended_after_a_backup_was_restored(await auth_of(Buried))
+
+    with pytest.raises(AssertionError, match="sigra_bell"):
+        await contract(Rising).test_what_it_issued_can_be_ended_after_a_backup_was_restored(await auth_of(Rising))
 
 
 @pytest.mark.parametrize("cls", [Boasting, Unspeakable])

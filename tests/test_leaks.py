@@ -85,7 +85,7 @@ async def test_hc21_no_log_event_or_row_has_a_secret(database: str, caplog: pyte
         stored = await rows(client.sigra)
         told = repr([(event, event.metadata) for event in recorder.recorded]) + repr(recorder.attempts)
 
-    assert len(secrets) == 10
+    assert len(secrets) == 11
     assert "session.renewed" in recorder.names
     for secret in secrets:
         for place in (caplog.text, told, stored, *reporter.written):

@@ -76,6 +76,10 @@ LANES: Mapping[str, Sequence[str]] = MappingProxyType(
             "-- transaction begins",
             "erase_user",
             "-- transaction ends",
+            "an old backup was restored",
+            "-- transaction begins",
+            "end_restored",
+            "-- transaction ends",
         ),
     }
 )

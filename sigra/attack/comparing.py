@@ -43,8 +43,8 @@ def difference(one: httpx2.Response, other: httpx2.Response) -> str | None:
 
 # Times
 
-ALARM = 3.7
-"""Standard deviations at which the times of pairs count as different: by chance once in 4,600 runs, and a run that
+ALARM = 3.3
+"""Standard deviations at which the times of pairs count as different: by chance once in 1,000 runs, and a run that
 says so is made once more."""
 
 SMALLEST = 1.0

@@ -245,6 +245,12 @@ class Target:
 
     async def _look(self) -> None:
         visitor = self.visitor()
+        try:
+            await self._seen(visitor)
+        finally:
+            await visitor.aclose()
+
+    async def _seen(self, visitor: Visitor) -> None:
         answer = await visitor.get("/openapi.json")
         if answer.status_code != 200 or "paths" not in answer.text:
             raise Unreachable(f"{self.url}{self.mount} is not where Sigra is: name it by --mount-path.")

@@ -87,7 +87,12 @@ def attack(  # noqa: PLR0913, PLR0917  (an option each)
     except Unreachable as problem:
         raise click.UsageError(str(problem)) from problem
     _report(results, as_json)
-    ctx.exit(1 if any(one.verdict == "broken" for one in results) else 0)
+    ctx.exit(status(results))
+
+
+def status(results: Sequence[Result]) -> int:
+    """How the command ends."""
+    return 1 if any(one.verdict == "broken" for one in results) else 0
 
 
 def _host(url: str) -> str:

@@ -9,6 +9,7 @@ from sqlalchemy import Table
 
 from sigra.cli.host import Host
 from sigra.cli.printing import print_table
+from sigra.cli.restored import restored
 from sigra.core import Sigra
 from sigra.db import migrations
 from sigra.db.schema import PREFIX
@@ -24,6 +25,9 @@ ALL = ("SELECT", "INSERT", "UPDATE", "DELETE")
 @click.group()
 def db() -> None:
     """Upgrade and check the database."""
+
+
+db.add_command(restored)
 
 
 @db.command()

@@ -65,18 +65,21 @@ class Database:
         self.reader = Reader(partial(self.dialect.reading, reading))
         self._later: dict[AsyncConnection, list[Callable[[], object]]] = {}
 
-    async def transaction(self, fn: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def transaction(self, fn: Callable[[AsyncConnection], Awaitable[T]], *, patient: bool = False) -> T:
         """Run `fn(tx)` in one writing transaction, again (at most 3 times) when the database asks for a retry.
+
+        Args:
+            patient: As long as it takes; only for what an operator waits for, since others wait for its locks.
 
         Raises:
             Unavailable: The database cannot be reached or does not answer in time.
         """
         for tries in range(1, RETRIES + 1):
             try:
-                return await self._once(fn)
+                return await self._once(fn, patient)
             except Repeat:
                 await asyncio.sleep(self._pause(tries))
-        return await self._once(fn)
+        return await self._once(fn, patient)
 
     @property
     def _engine(self) -> AsyncEngine:
@@ -154,9 +157,10 @@ class Database:
         event.listen(engine.sync_engine, "before_execute", _refuse_stray_writes)
         return engine
 
-    async def _once(self, fn: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def _once(self, fn: Callable[[AsyncConnection], Awaitable[T]], patient: bool) -> T:
         callbacks: list[Callable[[], object]] = []
-        async with self.dialect.writing(), self._limited(), self._checked_out(self._engine, WRITING) as tx, tx.begin():
+        limited, opened = self._limited(patient=patient), self._checked_out(self._engine, WRITING)
+        async with self.dialect.writing(), limited, opened as tx, tx.begin():
             self._later[tx] = callbacks
             try:
                 result = await fn(tx)
@@ -167,9 +171,9 @@ class Database:
         return result
 
     @asynccontextmanager
-    async def _limited(self) -> AsyncIterator[None]:
+    async def _limited(self, *, patient: bool = False) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(self._time_limit) as limit:
+            async with asyncio.timeout(None if patient else self._time_limit) as limit:
                 yield
         except TimeoutError as error:
             if not limit.expired():

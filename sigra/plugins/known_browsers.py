@@ -231,6 +231,11 @@ class KnownBrowsers:
         await self.erase_user(tx, user)
 
     @hookimpl
+    async def end_restored(self, auth: Auth, tx: AsyncConnection) -> Mapping[str, int]:
+        ended = update(self.table).where(self.table.c.ended_at.is_(None)).values(ended_at=auth.clock())
+        return {"known browsers": (await tx.execute(ended)).rowcount}
+
+    @hookimpl
     async def erase_user(self, tx: AsyncConnection, user: User) -> None:
         await tx.execute(delete(self.table).where(self.table.c.user_id == user.id))
 

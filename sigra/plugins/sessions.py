@@ -235,6 +235,10 @@ class Sessions:
         await tx.execute(ended if keep is None else ended.where(self.table.c.id != keep))
 
     @hookimpl
+    async def end_restored(self, tx: AsyncConnection) -> Mapping[str, int]:
+        return {"sessions": (await tx.execute(delete(self.table))).rowcount}
+
+    @hookimpl
     async def erase_user(self, tx: AsyncConnection, user: User) -> None:
         await tx.execute(delete(self.table).where(self.table.c.user_id == user.id))
 

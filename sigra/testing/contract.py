@@ -12,16 +12,17 @@ from typing import Any, ClassVar
 
 import pytest
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import Table, inspect
+from sqlalchemy import PrimaryKeyConstraint, Table, UniqueConstraint, inspect
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from sigra.core import Sigra
 from sigra.db.migrations import CORE, check, upgrade
 from sigra.db.schema import USERS
+from sigra.db.types import Digest
 from sigra.errors import ConfigurationError, SigraError
 from sigra.events import Event
 from sigra.hooks import installed
-from sigra.hookspecs import API, erase_user, export_user
+from sigra.hookspecs import API, end_restored, erase_user, export_user
 from sigra.protocols import Plugin
 from sigra.testing.accounts import create_tables, make_api_key, make_user, migrate
 from sigra.testing.cheap import cheap_settings
@@ -124,6 +125,12 @@ class PluginContract:
         of_users = [table.name for table in self.tables(auth) if _points_at_users(table)]
         asked = auth.calls.asked(erase_user)
         assert not of_users or self.name() in asked, f"{of_users[0]} holds rows of users: implement erase_user"
+
+    async def test_what_it_issued_can_be_ended_after_a_backup_was_restored(self, auth: Sigra) -> None:
+        """A row that is found by the digest of a secret is good again in an old backup, unless its plugin ends it."""
+        found = [table.name for table in self.tables(auth) if _is_found_by_digest(table)]
+        asked = auth.calls.asked(end_restored)
+        assert not found or self.name() in asked, f"{found[0]} is found by a digest: implement end_restored"
 
     async def test_what_it_exports_is_named_after_it(self, auth: Sigra) -> None:
         user = await make_user(auth)
@@ -249,6 +256,13 @@ async def _names(auth: Sigra) -> set[str]:
 
 def _points_at_users(table: Table) -> bool:
     return any(key.target_fullname == f"{USERS}.id" for column in table.columns for key in column.foreign_keys)
+
+
+def _is_found_by_digest(table: Table) -> bool:
+    digests = {column.name for column in table.columns if isinstance(column.type, Digest)}
+    keys = [index.columns for index in table.indexes]
+    keys += [one.columns for one in table.constraints if isinstance(one, UniqueConstraint | PrimaryKeyConstraint)]
+    return any(column.name in digests for columns in keys for column in columns)
 
 
 def _is_value(value: Any) -> bool:

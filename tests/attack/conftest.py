@@ -7,11 +7,15 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.broken.build import Build, hurry, served
+from tests.cli.conftest import bare, folder
+
+__all__ = ["bare", "build", "folder"]
 
 
 @pytest.fixture(scope="module")
 async def build(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Build]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(hurry(), "seconds", 1.0)
-        async with served(f"sqlite:///{tmp_path_factory.mktemp('attack') / 'test.sqlite3'}") as build:
+        url = f"sqlite:///{tmp_path_factory.mktemp('attack') / 'test.sqlite3'}"
+        async with served(url, ["defaults", "lockout"]) as build:
             yield build

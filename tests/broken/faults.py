@@ -600,3 +600,19 @@ async def counts_by_client_alone(build: Any, scope: Scope, receive: Receive, sen
                 return {"type": "http.request", "body": other, "more_body": False}
 
     await build.app(scope, receive, send)
+
+
+@changed("one-account", path="/login", method="POST")
+def lock_for_guesses_alone(build: Any, scope: Scope, sent: bytes, answer: Answer) -> None:
+    if answer.status == 401 and fields(scope, sent).get("password") == PASSWORD:
+        answer.status = 200
+
+
+@moved("one-account", path="/login", method="POST")
+def no_browser_is_known(build: Any, scope: Scope) -> None:
+    put(scope, "cookie", None)
+
+
+@changed("one-account", path="/magic-link/verify", method="POST")
+def lock_for_links_too(build: Any, scope: Scope, sent: bytes, answer: Answer) -> None:
+    answer.status = 400

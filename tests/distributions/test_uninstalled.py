@@ -1,9 +1,12 @@
 """A plugin comes and goes: migrated in, uninstalled, its tables left behind, and everybody else goes on."""
 
+import json
 import logging
 import os
 import subprocess
 import sys
+import sysconfig
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +17,7 @@ from sigra.testing import Client, application, make_user, migrate
 from sigra.testing.cheap import SECRET_KEY
 from tests.distributions.conftest import DISTRIBUTIONS
 from tests.distributions.ways import BADGE_WAY, badge_of, outcome, post
+from tools import distributions
 
 STRANGERS = ("defaults", "badge", "careless")
 BADGES = "sigra_badges"
@@ -148,15 +152,82 @@ def test_the_command_line_follows_what_is_installed(unpacked, database, tmp_path
     )
 
 
+WITHOUT = """
+import asyncio, json
+from importlib.util import find_spec
+from sigra import Sigra
+from sigra.testing import Client, application
+
+async def story():
+    async with Sigra.from_settings() as auth, Client(auth.wrap(application), auth) as client:
+        user = await auth.users.by_email("ada@example.com")
+        answers = [await client.sign_in(user, "a wrong password"), await client.sign_in(user), await client.get("/")]
+        return [answer.status_code for answer in answers]
+
+print(json.dumps([find_spec("%s") is None, *asyncio.run(story())]))
+"""
+
+
+@pytest.mark.parametrize("distribution", distributions.ON_THEIR_OWN)
+async def test_without_a_distribution_of_ours_an_installation_starts_migrates_and_signs_people_in(
+    distribution, sigra_settings, sigra_clock, database, tmp_path
+):
+    """In processes that cannot see it; the tables that it was used with are still there."""
+    [plugin] = [one.name for one in distributions.ours() if one.distribution == distribution]
+    auth = Sigra(sigra_settings, ["defaults", plugin], clock=sigra_clock)
+    await migrate(auth)
+    async with auth, Client(auth.wrap(application), auth) as client:
+        user = await make_user(auth)
+        for password in ["wrong"] * 6:
+            await client.sign_in(user, password)
+    path = os.pathsep.join([str(ROOT), str(seen_without(distribution, tmp_path))])
+    environment = variables(database, PYTHONPATH=path, **CHEAP)
+
+    assert distribution not in run(environment, tmp_path, "plugins", bare=True)
+    assert distribution not in run(environment, tmp_path, "db", "upgrade", bare=True)
+    assert run(environment, tmp_path, "db", "check", bare=True) == "The database is as it should be.\n"
+    told = python(environment, tmp_path, "-S", "-c", WITHOUT % distributions.package(distribution))
+    assert json.loads(told) == [True, 401, 200, 200]
+
+
+ROOT = Path(__file__).parents[2]
+CHEAP = {
+    "SIGRA_DEVELOPMENT": "true",
+    "SIGRA_PASSWORD__MEMORY_KIB": "8",
+    "SIGRA_PASSWORD__TIME": "1",
+    "SIGRA_PASSWORD__PARALLELISM": "1",
+}
+
+
+def seen_without(distribution, folder):
+    """A folder with all that is installed here, but what is told to be left out of it."""
+    seen = folder / "site"
+    seen.mkdir()
+    package = distributions.package(distribution)
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if package not in entry.name and entry.suffix != ".pth":
+            (seen / entry.name).symlink_to(entry)
+    return seen
+
+
 def variables(database, **more):
     usual = {"SIGRA_SECRET_KEYS": SECRET_KEY, "SIGRA_BASE_URL": "http://localhost", "SIGRA_DATABASE_URL": database}
     return {**usual, **more}
 
 
-def run(environment, folder, *words, given=""):
-    """Run a command of the shell in a process of its own; what it prints."""
+def run(environment, folder, *words, given="", bare=False):
+    """Run a command of the shell in a process of its own; what it prints.
+
+    Args:
+        bare: Without what is installed for this Python: on the path alone.
+    """
+    options = ["-S"] if bare else []
+    return python(environment, folder, *options, "-c", "from sigra.cli import main; main()", *words, given=given)
+
+
+def python(environment, folder, *arguments, given=""):
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", "from sigra.cli import main; main()", *words],
+        [sys.executable, "-W", "error", *arguments],
         env={"PATH": os.environ["PATH"], **environment},
         cwd=folder,
         input=given,

@@ -6,6 +6,7 @@ from sigra.plugins.account import Account
 from sigra.plugins.api_keys import APIKeys
 from sigra.plugins.email_change import EmailChange
 from sigra.plugins.email_verification import EmailVerification
+from sigra.plugins.known_browsers import KnownBrowsers
 from sigra.plugins.magic_link import MagicLink
 from sigra.plugins.pages import Pages
 from sigra.plugins.password import Password
@@ -58,6 +59,10 @@ class TestPasswordReset(PluginContract):
 
 class TestMagicLink(PluginContract):
     plugin = MagicLink
+
+
+class TestKnownBrowsers(PluginContract):
+    plugin = KnownBrowsers
 
 
 class TestSignUp(PluginContract):

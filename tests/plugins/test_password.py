@@ -43,7 +43,7 @@ async def test_the_answer_has_user_and_session_and_sets_the_cookie(database: str
     assert body["status"] == "signed_in"
     assert body["user"]["id"] == str(user.id)
     assert body["session"]["current"] is True
-    [cookie, _] = response.headers.get_list("set-cookie")
+    [cookie, *_] = response.headers.get_list("set-cookie")
     assert cookie.startswith("__Host-sigra=")
     assert cookie.endswith("; Path=/; Secure; HttpOnly; SameSite=Lax")
 

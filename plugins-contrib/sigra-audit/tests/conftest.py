@@ -7,11 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sigra_audit import Audit
-from sigra_audit.entries import Entry, entry_of
 from sqlalchemy import select
 
 from sigra.testing import Client
+from sigra_audit import Audit
+from sigra_audit.entries import Entry, entry_of
 from tests.apps import Postbox, running
 
 LATER = timedelta(seconds=30)

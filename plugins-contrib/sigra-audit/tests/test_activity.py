@@ -82,7 +82,9 @@ async def test_hc22_a_cursor_is_of_use_to_nobody_else(room, database):
         assert (answer.status_code, answer.json()["code"]) == (400, "audit_invalid_page")
 
 
-@pytest.mark.parametrize("wrong", ["", "x", "A" * 43, "A" * 42 + "B", "../../etc", "%00", "\u0661" * 43, str(uuid.uuid4())])
+@pytest.mark.parametrize(
+    "wrong", ["", "x", "A" * 43, "A" * 42 + "B", "../../etc", "%00", "\u0661" * 43, str(uuid.uuid4())]
+)
 async def test_a_cursor_that_somebody_made_up_is_refused(room, database, wrong):
     async with room(database) as here:
         await signed_in(here)

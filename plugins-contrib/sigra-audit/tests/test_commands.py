@@ -7,9 +7,9 @@ import sqlite3
 
 import pytest
 from click.testing import CliRunner
-from sigra_audit.exporting import csv_line
 
 from sigra.cli.shell import Shell
+from sigra_audit.exporting import csv_line
 
 KEY = "a key for tests that everybody knows"
 
@@ -38,8 +38,8 @@ def run(tmp_path, monkeypatch):
 
 @pytest.fixture
 def filled(run):
-    """Two accounts."""
-    for email in ("ada@example.com", "bob@example.com"):
+    """Four accounts, a row each."""
+    for email in ("ada@example.com", "bob@example.com", "eve@example.com", "mallory@example.com"):
         made = run("users", "create", email, "--password-stdin", input="a long password of theirs\n")
         assert made.exit_code == 0
     return run
@@ -109,7 +109,7 @@ def test_a_file_that_is_not_there_is_wrong_usage(run):
 def test_rows_are_exported_as_json_lines(filled):
     lines = [json.loads(line) for line in filled("audit", "export").stdout.splitlines()]
 
-    assert sorted(one["name"] for one in lines) == ["password.set", "password.set", "user.created", "user.created"]
+    assert [one["name"] for one in lines] == ["user.created"] * 4
     assert all(one["hash"] and one["client"] is None and one["actor_id"] is None for one in lines)
 
 
@@ -124,11 +124,11 @@ def test_an_export_can_be_of_one_account_or_one_time(filled):
     def count(*options):
         return len(filled("audit", "export", *options).stdout.splitlines())
 
-    assert count("--user", "ADA@example.com") == 2
+    assert count("--user", "ADA@example.com") == 1
     assert count("--since", "2020-01-01") == 4
     assert count("--until", "2020-01-01") == 0
     assert count("--since", "2020-01-01", "--until", "2020-01-02") == 0
-    assert filled("audit", "export", "--user", "eve@example.com").exit_code == 1
+    assert filled("audit", "export", "--user", "nobody@example.com").exit_code == 1
     assert filled("audit", "export", "--since", "yesterday").exit_code == 2
 
 

@@ -1,8 +1,7 @@
 """What every plugin promises."""
 
-from sigra_audit import Audit
-
 from sigra.testing import PluginContract
+from sigra_audit import Audit
 
 
 class TestAudit(PluginContract):

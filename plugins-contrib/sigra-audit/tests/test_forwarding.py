@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 
 import httpx2
 import pytest
-from sigra_audit import Audit
-from sigra_audit.forwarding import Forwarder, Undelivered
-from sigra_audit.sinks import HTTPSink, Syslog, message
 
 from sigra import Event
 from sigra.testing import FrozenClock
+from sigra_audit import Audit
+from sigra_audit.forwarding import Forwarder, Undelivered
+from sigra_audit.sinks import HTTPSink, Syslog, message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +144,10 @@ async def test_a_syslog_server_gets_rows_by_octet_counting_over_tcp(room, databa
             length, _, rest = bytes(got).partition(b" ")
             frames.append(rest[: int(length)])
             got = bytearray(rest[int(length) :])
-        assert [json.loads(one.partition(b" noted - ")[2])["position"] for one in [f.replace(b"- noted -", b" noted -") for f in frames]] == [1, 2, 3]
+        assert [
+            json.loads(one.partition(b" noted - ")[2])["position"]
+            for one in [f.replace(b"- noted -", b" noted -") for f in frames]
+        ] == [1, 2, 3]
 
 
 async def test_a_syslog_server_that_is_away_gets_them_later(room, database):
@@ -170,7 +173,9 @@ def http_sink(answers):
 
 
 async def test_an_http_sink_gets_json_lines_until_it_says_yes(room, database):
-    sink, seen = http_sink([httpx2.Response(503), httpx2.Response(302, headers={"location": "/"}), httpx2.Response(204)])
+    sink, seen = http_sink(
+        [httpx2.Response(503), httpx2.Response(302, headers={"location": "/"}), httpx2.Response(204)]
+    )
     clock = FrozenClock()
     async with room(database, clock=clock) as here:
         await filled(here, 2)

@@ -6,9 +6,6 @@ from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
-from sigra_audit import Audit
-from sigra_audit.retention import is_denied
-from sigra_audit.verifying import Tampered
 from sqlalchemy import delete, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -17,6 +14,9 @@ from sigra import Sigra
 from sigra.cli.doctor import rights
 from sigra.cli.shell import Shell
 from sigra.testing import PASSWORD, Client, FrozenClock, cheap_settings, migrate
+from sigra_audit import Audit
+from sigra_audit.retention import is_denied
+from sigra_audit.verifying import Tampered
 from tests.apps import Postbox, application
 
 servers = pytest.mark.databases("postgresql", "mariadb")
@@ -81,7 +81,9 @@ async def story(client, postbox):
     statuses.append(await client.post("/auth/login", json={"email": "ada@example.com", "password": "wrong"}))
     statuses.append(await client.post("/auth/password/forgot", json={"email": "ada@example.com"}))
     await work()
-    statuses.append(await client.post("/auth/password/reset", json={"token": postbox.token(), "new_password": PASSWORD}))
+    statuses.append(
+        await client.post("/auth/password/reset", json={"token": postbox.token(), "new_password": PASSWORD})
+    )
     statuses.append(await client.post("/auth/login", json={"email": "ada@example.com", "password": PASSWORD}))
     statuses.append(await client.get("/auth/account/export"))
     statuses.append(await client.delete("/auth/account"))

@@ -66,7 +66,11 @@ async def test_an_event_of_a_plugin_that_nobody_knows_is_a_row(room, database):
         await here.emit(Strange(user_id=uuid.UUID(int=7), metadata={"reason": "curiosity", "n": 1}))
         [row] = await here.rows()
 
-        assert (row["name"], row["reason"], row["subject_id"]) == ("strange.happened", "curiosity", str(uuid.UUID(int=7)))
+        assert (row["name"], row["reason"], row["subject_id"]) == (
+            "strange.happened",
+            "curiosity",
+            str(uuid.UUID(int=7)),
+        )
 
 
 async def test_what_the_command_line_does_has_no_actor_and_no_client(room, database):

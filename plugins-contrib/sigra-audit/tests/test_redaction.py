@@ -9,6 +9,7 @@ from enum import Enum
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sigra_audit.redaction import METADATA_BYTES, is_secret, metadata_text, plain
 
 TOKEN = "Zm9vYmFyYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx"
@@ -214,7 +215,9 @@ def test_hc38_a_text_of_a_column_is_one_printable_line(text):
     assert len(said) <= 64
 
 
-@pytest.mark.parametrize("text", ["a\nb", "a\r\nb", "\x1b[31m", "\u202eevil", "\u2028", "\x9b", "\x7f", "\u2066", "\ufeff"])
+@pytest.mark.parametrize(
+    "text", ["a\nb", "a\r\nb", "\x1b[31m", "\u202eevil", "\u2028", "\x9b", "\x7f", "\u2066", "\ufeff"]
+)
 def test_hc38_what_a_terminal_or_a_log_obeys_is_escaped(text):
     assert text not in plain(text, 64)
     assert "\\u" in plain(text, 64)

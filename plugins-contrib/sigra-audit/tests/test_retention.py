@@ -6,14 +6,14 @@ from datetime import timedelta
 from typing import ClassVar
 
 import pytest
-from sigra_audit import Audit
-from sigra_audit.chain import Checkpoint
-from sigra_audit.entries import moment
-from sigra_audit.verifying import Tampered
 from sqlalchemy import delete, update
 
 from sigra import Event
 from sigra.testing import FrozenClock
+from sigra_audit import Audit
+from sigra_audit.chain import Checkpoint
+from sigra_audit.entries import moment
+from sigra_audit.verifying import Tampered
 
 YEAR = timedelta(days=366)
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
-from sigra_audit import Audit
-
 from sigra import Event, Sigra
 from sigra.testing import FrozenClock, cheap_settings
+from sigra_audit import Audit
 
 EVENTS = 60
 

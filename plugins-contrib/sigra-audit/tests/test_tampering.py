@@ -6,14 +6,14 @@ from datetime import timedelta
 from typing import ClassVar
 
 import pytest
-from sigra_audit.chain import Checkpoint, Link, anchor_row, seal_row
-from sigra_audit.entries import FIELDS, entry_of, moment
-from sigra_audit.keys import Keys
-from sigra_audit.verifying import Tampered
 from sqlalchemy import delete, insert, update
 
 from sigra import Event
 from sigra.testing import FrozenClock
+from sigra_audit.chain import Checkpoint, Link, anchor_row, seal_row
+from sigra_audit.entries import FIELDS, entry_of, moment
+from sigra_audit.keys import Keys
+from sigra_audit.verifying import Tampered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -291,7 +291,9 @@ async def test_hc22_a_checkpoint_that_somebody_made_up_is_refused(room, database
                 Checkpoint.parse(forged.text(), here.audit.keys)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"position": -1, "hash": "", "made_at": "", "mac": ""}', "[" * 9000])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "null", '{"position": -1, "hash": "", "made_at": "", "mac": ""}', "[" * 9000]
+)
 @pytest.mark.databases("sqlite")
 async def test_what_is_no_checkpoint_is_refused(room, database, text):
     async with room(database) as here:
@@ -393,5 +395,3 @@ async def test_hc22_nothing_is_chained_to_a_row_whose_key_is_not_there(room, dat
             await here.seal()
 
         assert "position 11" in await found(here)
-
-

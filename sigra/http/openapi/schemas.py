@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -36,13 +36,12 @@ def schemas(routes: Sequence[tuple[str, routing.Route]]) -> tuple[Mapping[Any, A
     Args:
         routes: With the plugins that bring them.
     """
-    declared = [one for _, route in routes for one in _types(route)]
-    wanted = tuple(dict.fromkeys([(Problem, "serialization"), *declared]))
+    wanted = _wanted(routes)
     found, components = copy.deepcopy(_generated(wanted))
     return dict(zip(wanted, found, strict=True)), components
 
 
-def check_types(routes: Iterable[tuple[str, routing.Route]]) -> None:
+def check_types(routes: Sequence[tuple[str, routing.Route]]) -> None:
     """Refuse types without a schema.
 
     Args:
@@ -51,21 +50,27 @@ def check_types(routes: Iterable[tuple[str, routing.Route]]) -> None:
     Raises:
         ConfigurationError: A type has none; names the plugin and the route.
     """
-    for plugin, route in routes:
-        for kind, mode in _types(route):
-            try:
-                _describe(kind, mode)
-            except _WITHOUT_SCHEMA as error:
-                raise ConfigurationError(
-                    f"Plugin {plugin} declares {kind!r} on its route {route.path}, which has no JSON schema "
-                    f"({error.code}): declare a pydantic model or a TypedDict."
-                ) from error
+    try:
+        _generated(_wanted(routes))
+    except _WITHOUT_SCHEMA:
+        for plugin, route in routes:
+            _check(plugin, route)
+        raise
 
 
-@lru_cache(maxsize=1024)
-def _describe(kind: Any, mode: Mode) -> None:
-    # Remembered as below.
-    TypeAdapter(kind).json_schema(mode=mode)
+def _check(plugin: str, route: routing.Route) -> None:
+    for kind, mode in _types(route):
+        try:
+            TypeAdapter(kind).json_schema(mode=mode)
+        except _WITHOUT_SCHEMA as error:
+            raise ConfigurationError(
+                f"Plugin {plugin} declares {kind!r} on its route {route.path}, which has no JSON schema "
+                f"({error.code}): declare a pydantic model or a TypedDict."
+            ) from error
+
+
+def _wanted(routes: Sequence[tuple[str, routing.Route]]) -> tuple[tuple[Any, Mode], ...]:
+    return tuple(dict.fromkeys([(Problem, "serialization"), *(one for _, route in routes for one in _types(route))]))
 
 
 @lru_cache(maxsize=8)

@@ -165,10 +165,26 @@ class Deletions:
         closing = await auth.users.set_status(tx, user, "closing")
         await auth.revoke(tx, closing, "account_closed")
         await auth.emit(tx, DeletionScheduled(user_id=user.id, metadata={"erase_at": timestamp(erase_at)}))
+        await self._tell(auth, tx, closing, erase_at)
+
+    async def _tell(self, auth: Auth, tx: AsyncConnection, closing: User, erase_at: datetime) -> None:
         if closing.email is not None:
             token = Mint(PURPOSE, page=CANCEL, lifetime=self._grace)
             context = {"day": erase_at.date().isoformat()}
             await auth.send(tx, Message("deletion_scheduled", closing.email, closing, context, token))
+
+    async def begin_again(self, auth: Auth, tx: AsyncConnection) -> int:
+        """Give all who wait the whole grace and a new link: whoever had cancelled, in the time that is lost, can again.
+
+        Nobody waits longer for what they asked for than twice the grace, and nobody is erased who had thought better.
+        """
+        erase_at, waiting = auth.clock() + self._grace, list(await tx.scalars(select(self._table.c.user_id)))
+        await tx.execute(update(self._table).values(erase_at=erase_at))
+        for user_id in waiting:
+            user = await auth.users.by_id(user_id, tx)
+            if user is not None and user.status == "closing":
+                await self._tell(auth, tx, user, erase_at)
+        return len(waiting)
 
     # Opening again
 

@@ -139,6 +139,10 @@ class Account:
         return {ACCOUNT: record(user)}
 
     @hookimpl
+    async def end_restored(self, auth: Auth, tx: AsyncConnection) -> Mapping[str, int]:
+        return {"deletions begun again": await self._deletions.begin_again(auth, tx)}
+
+    @hookimpl
     async def erase_user(self, auth: Auth, tx: AsyncConnection, user: User) -> None:
         await self._deletions.forget(auth, tx, user)
 

@@ -150,6 +150,10 @@ class APIKeys:
         await self.erase_user(tx, user)
 
     @hookimpl
+    async def end_restored(self, tx: AsyncConnection) -> Mapping[str, int]:
+        return {"API keys": (await tx.execute(delete(self.table))).rowcount}
+
+    @hookimpl
     async def erase_user(self, tx: AsyncConnection, user: User) -> None:
         await tx.execute(delete(self.table).where(self.table.c.user_id == user.id))
 

@@ -265,6 +265,10 @@ class EmailChange:
         await self._end(auth, tx, user)
 
     @hookimpl
+    async def end_restored(self, tx: AsyncConnection) -> Mapping[str, int]:
+        return {"changes of address": (await tx.execute(delete(self.table))).rowcount}
+
+    @hookimpl
     async def erase_user(self, tx: AsyncConnection, user: User) -> None:
         await tx.execute(delete(self.table).where(self.table.c.user_id == user.id))
 

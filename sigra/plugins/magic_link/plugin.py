@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from sqlalchemy import MetaData, Table
+from sqlalchemy import MetaData, Table, delete
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
@@ -245,6 +245,10 @@ class MagicLink:
         async with auth.db.connect() as tx:
             times = await self.links.times(tx, user)
         return {"magic_link": [{"created_at": timestamp(made), "expires_at": timestamp(end)} for made, end in times]}
+
+    @hookimpl
+    async def end_restored(self, tx: AsyncConnection) -> Mapping[str, int]:
+        return {"magic links": (await tx.execute(delete(self.links.table))).rowcount}
 
     @hookimpl
     async def erase_user(self, tx: AsyncConnection, user: User) -> None:

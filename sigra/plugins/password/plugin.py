@@ -301,6 +301,10 @@ class Password:
         await self.erase_user(tx, user)
 
     @hookimpl
+    async def end_restored(self, tx: AsyncConnection, passwords: bool) -> Mapping[str, int] | None:
+        return {"passwords": (await tx.execute(delete(self.table))).rowcount} if passwords else None
+
+    @hookimpl
     async def erase_user(self, tx: AsyncConnection, user: User) -> None:
         await tx.execute(delete(self.table).where(self.table.c.user_id == user.id))
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-from sqlalchemy import MetaData, Table
+from sqlalchemy import MetaData, Table, delete
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
@@ -266,6 +266,10 @@ class SignUp:
     @hookimpl
     async def forget_authenticators(self, tx: AsyncConnection, user: User) -> None:
         await self.erase_user(tx, user)
+
+    @hookimpl
+    async def end_restored(self, tx: AsyncConnection) -> Mapping[str, int]:
+        return {"sign-ups that wait": (await tx.execute(delete(self.pending.table))).rowcount}
 
     @hookimpl
     async def erase_user(self, tx: AsyncConnection, user: User) -> None:

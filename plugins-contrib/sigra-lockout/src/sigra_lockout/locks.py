@@ -83,6 +83,10 @@ class Locks:
         await tx.execute(delete(self.table).where(self._its(auth, user)))
         return len(found)
 
+    async def clear(self, tx: AsyncConnection) -> int:
+        """Forget all counts; how many there were."""
+        return (await tx.execute(delete(self.table))).rowcount
+
     async def sweep(self, tx: AsyncConnection, now: datetime) -> bool:
         """Delete a batch of what is forgotten; whether more may be left."""
         return await delete_batch(tx, self.table, self.table.c.expires_at <= now)

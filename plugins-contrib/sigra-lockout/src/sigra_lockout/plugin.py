@@ -199,6 +199,10 @@ class Lockout:
         return {"lockout": held} if held else None
 
     @hookimpl
+    async def end_restored(self, tx: AsyncConnection) -> Mapping[str, int]:
+        return {"counts of tries": await self.locks.clear(tx)}
+
+    @hookimpl
     async def erase_user(self, auth: Auth, tx: AsyncConnection, user: User) -> None:
         await self.locks.forget(auth, tx, user)
 
