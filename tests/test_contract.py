@@ -221,7 +221,7 @@ async def test_rows_that_outlive_an_erasure_are_found(auth_of):
         await contract(Keeping).test_rows_of_a_user_can_be_erased_while_the_account_stays(await auth_of(Keeping))
 
 
-async def test_secrets_that_an_old_backup_brings_back_are_found(auth_of):
+async def test_hc24_secrets_that_an_old_backup_brings_back_are_found(auth_of):
     await contract(Buried).test_what_it_issued_can_be_ended_after_a_backup_was_restored(await auth_of(Buried))
 
     with pytest.raises(AssertionError, match="sigra_bell"):

@@ -58,7 +58,7 @@ class Build:
         email = f"ada{self.accounts}@example.com"
         await make_user(self.auth, email)
         headers = [(HEADER, fault)] if fault else []
-        options = {"clients": 120, "slow": 3.0, **options}
+        options = {"clients": 20, "slow": 3.0, **options}
         target = Target(self.origin, email, PASSWORD, headers=headers, **options)
         await target.look()
         return target

@@ -27,6 +27,7 @@ NOT_RUN = {"docs/benchmarks.md": "measures for minutes"}
 ALL = [block for page in PAGES if page not in NOT_RUN for block in blocks(page)]
 SHOWN = {
     "docs/architecture.md": "a diagram, compared with the rooms by another test",
+    "docs/attack.md": "a report, compared with a broken build's by another test",
     "docs/cli.md": "usage, compared with the commands by another test",
     "docs/openapi.md": "what a program of another project makes",
 }

@@ -17,7 +17,7 @@ from tools import distributions
 Announce = Callable[..., None]
 
 BUILT_IN = [
-    *("account", "api_keys", "email_change", "email_verification", "magic_link", "mail", "pages"),
+    *("account", "api_keys", "email_change", "email_verification", "known_browsers", "magic_link", "mail", "pages"),
     *("password", "password_reset", "reauthentication", "sessions", "signup"),
 ]
 
