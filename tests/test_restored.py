@@ -45,10 +45,7 @@ async def restore(auth: Sigra, backup: Snapshot) -> None:
     """Put a backup back in place of what is there."""
     if isinstance(backup, Path):
         await auth.db.aclose()
-        file = backup.with_suffix("")
-        for beside in ("-wal", "-shm"):
-            Path(f"{file}{beside}").unlink(missing_ok=True)
-        shutil.copy(backup, file)
+        _copy_back(backup)
         return
 
     async def fill(tx: Any) -> None:
@@ -59,6 +56,13 @@ async def restore(auth: Sigra, backup: Snapshot) -> None:
                 await tx.execute(insert(table).values(row))
 
     await auth.db.transaction(fill)
+
+
+def _copy_back(backup: Path) -> None:
+    file = backup.with_suffix("")
+    for beside in ("-wal", "-shm"):
+        Path(f"{file}{beside}").unlink(missing_ok=True)
+    shutil.copy(backup, file)
 
 
 class Life:

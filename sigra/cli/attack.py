@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 BEFORE = """\
 What will be done to {url}:
-- about 2,000 requests, some of them large, broken or slow, for about three minutes;
+- about 3,000 requests, some of them large, broken or slow, for about three minutes;
 - the limits of this machine's address are used up: whoever shares it waits up to a minute to sign in;
 - strangers' addresses sign up and are asked about; their mail is the test account's, with a + in its name;"""
 
 WITH_ACCOUNT = """\
-- {email} gets up to three mails, a new API key (revoked at once), and sessions (signed out);
-- its address is locked at the end, where locks are on: for 15 minutes, and longer when it was locked before."""
+- {email} gets about ten mails, a new API key (revoked at once), and sessions (signed out);
+- its address is locked at the end: for 15 minutes or more by sigra-lockout, else by its limit for up to an hour."""
 
 OF_ITS_OWN = """\
 - where a development mailbox can be read, it signs up accounts of its own, and closes the one that it uses."""

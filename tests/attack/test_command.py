@@ -142,6 +142,17 @@ async def test_a_broken_build_ends_with_1(build: Build, monkeypatch: pytest.Monk
     assert command.status(results[:0]) == 0
 
 
+async def test_the_report_of_the_page_is_one(build: Build):
+    target = await build.target("cookie_for_scripts")
+    names = ("forged-addresses", "cookie-attributes", "enumeration-by-time")
+    held, broken = await run(target, [one for name in names[:2] for one in ATTACKS if one.name == name])
+    target.many = False
+    (untested,) = await run(target, [one for one in ATTACKS if one.name == names[2]])
+
+    shown = "".join(f"{command._line(one)}\n" for one in (held, broken, untested))
+    assert f"```text\n{shown}```" in (ROOT / "docs/attack.md").read_text("utf-8")
+
+
 @pytest.mark.parametrize("one", ATTACKS, ids=lambda one: one.name)
 def test_every_cure_names_a_page_that_is_there(one):
     pages = re.findall(r"docs/[\w/.-]+\.md", one.cure)

@@ -54,3 +54,30 @@ def test_a_command_on_an_empty_database_says_what_to_do(on: Run):
     assert "sigra_users" in result.stderr
     assert "run `sigra db upgrade`" in result.stderr
     assert "SELECT" not in result.stderr
+
+
+def test_harden_prints_what_the_application_may_do(run: Run):
+    printed = run("db", "harden", "--role", 'my "app"', SIGRA_DATABASE_URL="postgresql://owner@localhost/db").stdout
+
+    assert 'REVOKE ALL ON TABLE "sigra_users" FROM PUBLIC, "my ""app""";' in printed
+    assert 'GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "sigra_users" TO "my ""app""";' in printed
+    assert 'GRANT SELECT ON TABLE "sigra_version_sigra" TO "my ""app""";' in printed
+
+
+def test_harden_names_a_user_of_mariadb_with_the_host(run: Run):
+    printed = run("db", "harden", "--role", "a'b@10.0.0.%", SIGRA_DATABASE_URL="mariadb://owner@localhost/db").stdout
+
+    assert printed.startswith("REVOKE ALL PRIVILEGES, GRANT OPTION FROM 'a''b'@'10.0.0.%';\n")
+    assert "GRANT SELECT, INSERT, UPDATE, DELETE ON `db`.`sigra_users` TO 'a''b'@'10.0.0.%';" in printed
+
+
+@pytest.mark.parametrize("role", ["", "a\nb", "\x1b[31m"])
+def test_harden_refuses_a_name_that_is_none(run: Run, role: str):
+    assert run("db", "harden", "--role", role, SIGRA_DATABASE_URL="postgresql://owner@localhost/db").exit_code == 2
+
+
+def test_harden_says_that_sqlite_has_no_roles(run: Run):
+    result = run("db", "harden", SIGRA_DATABASE_URL="sqlite:///sigra.db")
+
+    assert result.exit_code == 2
+    assert "SQLite knows no roles" in result.stderr

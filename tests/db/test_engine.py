@@ -308,6 +308,17 @@ async def test_hc45_a_slow_statement_is_unavailable_and_leaves_no_connection(dat
     await db.aclose()
 
 
+async def test_a_patient_transaction_takes_as_long_as_it_takes(database):
+    db = Database(database, time_limit=0.0)
+    await create_all(db, counters.metadata)
+
+    with pytest.raises(Unavailable):
+        await db.transaction(lambda tx: tx.scalar(text("SELECT 1")))
+
+    assert await db.transaction(lambda tx: tx.scalar(text("SELECT 1")), patient=True) == 1
+    await db.aclose()
+
+
 SLOW = {"postgresql": "SELECT pg_sleep(60)", "mariadb": "SELECT SLEEP(60)"}
 
 

@@ -22,6 +22,7 @@ from sigra import Sigra
 from sigra.testing import PASSWORD, Client, cheap_settings, make_user
 from sigra_audit import Audit
 
+OTHER = f"{PASSWORD}!"
 SIGNS_IN, CHANGES = "ada@example.com", "bob@example.com"
 
 
@@ -57,11 +58,19 @@ def die_within(auth, nth):
     event.listen(engine, "commit", before)
 
 
-async def work(url, dice, nth):
+async def change_password(client):
+    """From the one to the other, whichever a killed worker has left."""
+    for password, new in ((PASSWORD, OTHER), (OTHER, PASSWORD)):
+        await client.post("/auth/login", json={"email": CHANGES, "password": password})
+        await client.post("/auth/password/change", json={"current_password": password, "new_password": new})
+
+
+async def work(url, dice, nth, begins):
     async with Sigra(settings(url), plugins()) as auth:
         if nth:
             die_within(auth, nth)
         async with Client(auth.wrap(Starlette()), auth) as client:
+            os.write(begins, b".")
             while True:
                 kind = dice.random()
                 if kind < 0.6:
@@ -71,29 +80,30 @@ async def work(url, dice, nth):
                 elif kind < 0.85:
                     await make_user(auth, f"{dice.getrandbits(64):x}@example.com", None)
                 else:
-                    await client.post("/auth/login", json={"email": CHANGES, "password": PASSWORD})
-                    change = {"current_password": PASSWORD, "new_password": PASSWORD + "!"}
-                    await client.post("/auth/password/change", json=change)
-                    change = {"current_password": PASSWORD + "!", "new_password": PASSWORD}
-                    await client.post("/auth/password/change", json=change)
+                    await change_password(client)
                 client.cookies.clear()
 
 
-def child(url, seed, nth):
+def child(url, seed, nth, begins):
     logging.disable(logging.CRITICAL)
-    asyncio.run(work(url, random.Random(seed), nth))
+    asyncio.run(work(url, random.Random(seed), nth, begins))
 
 
 def killed(url, seed, middle, dice):
     """Fork a worker and have it die; whether it did so by a signal."""
+    nth = dice.randint(1, 60) if middle else 0
+    begun, begins = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            child(url, seed, dice.randint(1, 60) if middle else 0)
+            child(url, seed, nth, begins)
         finally:
             os._exit(1)
+    os.close(begins)
+    os.read(begun, 1)
+    os.close(begun)
     if not middle:
-        time.sleep(dice.uniform(0.25, 0.7))
+        time.sleep(dice.uniform(0, 0.3))
         os.kill(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
     return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL

@@ -367,6 +367,22 @@ async def test_hc23_rows_outlive_their_key_when_a_later_seal_vouches_for_them(ro
         assert await found(here) == f"position 5: row {rows[4]['id']} was edited"
 
 
+async def test_hc23_an_edited_row_whose_seal_is_made_to_fit_is_found_by_the_next_place(room, database):
+    """Whose key is gone: nobody can tell by the seal itself."""
+    async with room(database, settings=ring(OLD)) as here:
+        rows, seals = await filled(here)
+    async with room(database, settings=ring(NEW, OLD)) as here:
+        await here.auth.worker.work()
+    async with room(database, settings=ring(NEW)) as here:
+        entries, table = here.audit.tables.entries, here.audit.tables.seals
+        edited = replace(entry_of(rows[4]), name="edited")
+        link = Link(4, seals[3]["hash"]).following(edited.id, edited.digest())
+        await here.execute(update(entries).where(entries.c.id == edited.id).values(name="edited"))
+        await here.execute(update(table).where(table.c.position == 5).values(hash=link.hash))
+
+        assert "position 6" in await found(here)
+
+
 async def test_hc23_rows_for_which_no_key_vouches_are_not_called_intact(room, database):
     async with room(database, settings=ring(OLD)) as here:
         await filled(here)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from sigra import Settings, Sigra
+from sigra import Settings, Sigra, hookspecs
 from sigra.cli.shell import Shell
 from sigra.testing import PASSWORD, Client, FrozenClock, make_user, migrate
 from sigra_lockout import Lockout
@@ -51,15 +51,19 @@ async def test_one_mail_a_lock_goes_to_the_stored_address(crowd: Any, database: 
     assert "For 30 minutes nobody" in box.messages[1].text
 
 
-@pytest.mark.parametrize(("language", "words"), [("de", "gesperrt"), ("en", "locked")])
-async def test_the_mail_is_in_the_language_of_the_account(crowd: Any, language: str, words: str) -> None:
+@pytest.mark.parametrize(("language", "words"), [("de", "gesperrt"), ("en", "locked"), (None, "locked")])
+async def test_the_mail_is_in_the_language_of_the_account_not_of_who_guesses(
+    crowd: Any, language: str | None, words: str
+) -> None:
     box = Postbox()
     async with running(MEMORY, [*PLUGINS, box]) as client:
         user = await make_user(client.sigra)
         await client.sigra.db.transaction(
             lambda tx: client.sigra.users.describe(tx, user, name="https://evil.example", locale=language)
         )
-        await crowd(client).lock()
+        german = crowd(client).browser(headers={"accept-language": "de"})
+        for _ in range(5):
+            await german.post("/auth/login", json={"email": "ada@example.com", "password": WRONG})
         await client.sigra.worker.work()
 
     assert words in box.messages[0].subject
@@ -348,3 +352,17 @@ async def test_a_user_is_told_what_is_counted_and_it_goes_with_them(crowd: Any) 
         assert before is None
         assert held == {"lockout": [{"failures": 5, "locked_until": "2026-01-01T12:15:00Z"}]}
         assert await crowd(client).rows() == 1
+
+
+async def test_hc24_a_restored_backup_brings_no_lock_and_no_link_back(crowd: Any, database: str) -> None:
+    box = Postbox()
+    async with running(database, [*PLUGINS, box]) as client:
+        auth = client.sigra
+        await make_user(auth)
+        await crowd(client).lock()
+        await auth.worker.work()
+        await auth.db.transaction(lambda tx: auth.each(hookspecs.end_restored, tx=tx, passwords=False))
+
+        assert await crowd(client).rows() == 0
+        assert (await unlock(client, box.token())).status_code == 400
+        assert (await crowd(client).guess(password=PASSWORD)).status_code == 200

@@ -66,7 +66,10 @@ def _listening(port: int) -> list[socket.socket]:
 
 def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket | None:
     try:
-        return socket.create_server((host, port), family=family)
+        bound = socket.create_server((host, port), family=family)
+        # Else what follows the headers of an answer waits for the client's acknowledgement, 40 ms (RFC 1122, 4.2.3.2).
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return bound
     except OSError as error:
         if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
             return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
@@ -55,10 +54,9 @@ class Locks:
             return None
         return await tx.scalar(select(self.table.c.locked_until).where(mine))
 
-    async def reset(self, auth: Auth, attempts: Sequence[Attempt], tx: AsyncConnection) -> None:
-        """Forget what was counted by these tries' subjects, since one of them was right."""
-        keys = {key(auth, attempt) for attempt in attempts}
-        await tx.execute(delete(self.table).where(self.table.c.id.in_(keys)))
+    async def reset(self, auth: Auth, attempt: Attempt, tx: AsyncConnection) -> None:
+        """Forget what was counted by the subject of a try, which was right."""
+        await tx.execute(delete(self.table).where(self.table.c.id == key(auth, attempt)))
 
     async def until(self, tx: AsyncConnection, id: bytes) -> datetime | None:
         """Until when a row is locked, or was."""

@@ -97,7 +97,8 @@ class Lockout:
                 await self._tell(auth, attempt, tx)
         elif isinstance(event, SignedIn):
             # A mailed link proves the mailbox, and leaves the guesses at the password counted.
-            await self.locks.reset(auth, [*filter(_counts, event.attempts)], tx)
+            for attempt in filter(_counts, event.attempts):
+                await self.locks.reset(auth, attempt, tx)
         elif isinstance(event, CredentialsRevoked) and event.metadata["reason"] in NEW_PASSWORD:
             await self._forget(auth, event, tx)
 
@@ -131,10 +132,10 @@ class Lockout:
         still = await self.locks.until(tx, bytes.fromhex(request.context["lock"])) == until and left > timedelta()
         if user is None or user.status != "active" or user.email is None or not still:
             return
-        subject = request.context["lock"]
-        mint = Mint(PURPOSE, PURPOSE, left, request.context, subject)
+        mint = Mint(PURPOSE, PURPOSE, left, request.context, subject=request.context["lock"])
         context = {"minutes": -(-left // timedelta(minutes=1))}
-        await auth.send(tx, Message("account_locked", user.email, user, context, mint, request.languages))
+        # Not in the languages of the request, which are those of whoever guessed.
+        await auth.send(tx, Message("account_locked", user.email, user, context, mint))
 
     async def unlock(self, auth: Auth, request: Request) -> Response:
         """POST /unlock: end a lock by the token of its mail; signs nobody in."""
