@@ -33,7 +33,7 @@ NO_MAILBOX = "Needs mails to be read, which only a development mailbox on this m
 
 
 class Unreachable(Exception):
-    """Raised when nothing at the URL can be attacked; its text says what to mend."""
+    """Raised when nothing can be attacked as it was said; its text says what to mend."""
 
 
 def is_loopback(host: str) -> bool:
@@ -242,6 +242,18 @@ class Target:
             await self._look()
         except httpx2.TransportError as error:
             raise Unreachable(f"{self.url} does not answer ({type(error).__name__}).") from error
+
+    async def sign_in_once(self) -> None:
+        """See that the test account can sign in: wrong passwords without end would lock it.
+
+        Raises:
+            Unreachable: It cannot.
+        """
+        if self.email is not None:
+            try:
+                await (await self.signed_in()).post("/logout", {})
+            except NotTested as reason:
+                raise Unreachable(str(reason)) from reason
 
     async def _look(self) -> None:
         visitor = self.visitor()

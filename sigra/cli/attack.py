@@ -131,6 +131,7 @@ async def _attacked(target: Target, chosen: Sequence[object]) -> list[Result]:
     from sigra.attack import run
 
     await target.look()
+    await target.sign_in_once()
     return await run(target, chosen)  # type: ignore[arg-type]
 
 

@@ -97,6 +97,15 @@ async def test_without_an_account_what_needs_one_is_not_tested(build: Build):
     assert (status, verdicts) == (0, {"security-headers": "held", "cookie-attributes": "not tested"})
 
 
+async def test_a_wrong_password_is_wrong_usage_and_tried_once(build: Build):
+    target = await build.target()
+    status, out, err = await ended(build.origin, "--email", target.email, "--password-stdin", input="wrong\n")
+
+    assert (status, out) == (2, "")
+    assert "was not let in (401)" in err
+    assert "[1/" not in err
+
+
 async def test_another_url_than_browsers_use_is_wrong_usage(build: Build):
     status, out, err = await ended(build.origin.replace("localhost", "127.0.0.1"), "--only", "cors")
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sigra.attack import ATTACKS, Result, run
+from sigra.attack import ATTACKS, Result, Target, run
+from tests import servers
 from tests.broken.build import served
 from tests.broken.faults import FAULTS
 from tests.broken.workers import two_workers
@@ -31,15 +32,25 @@ async def test_without_a_lock_an_account_gets_few_proofs_all_the_same(tmp_path: 
 @pytest.mark.soak
 async def test_two_workers_hold_against_every_attack(database: str):
     async with two_workers(database) as target:
-        results = await run(target, ATTACKS)
+        await attacked_in_vain(target)
+
+
+@pytest.mark.soak
+async def test_two_workers_that_count_in_redis_hold_against_every_attack(tmp_path: Path):
+    with servers.running(["redis"]) as urls:
+        async with two_workers(f"sqlite:///{tmp_path}/test.sqlite3", urls["redis"]) as target:
+            await attacked_in_vain(target)
+
+
+async def attacked_in_vain(target: Target) -> None:
+    results = await run(target, ATTACKS)
 
     for one in results:
         print(f"{one.seconds:6.1f} s  {one.verdict}  {one.name}: {one.evidence}")
-    found = {one.name: one for one in results}
-    assert [one for one in results if one.verdict != "held" and one.name != "enumeration-by-time"] == []
     assert broken(results) == []
-    assert found["at-once"].evidence.startswith("10 evaluated")
-    assert found["one-account"].evidence.endswith("a known browser was let in, and so was a link by mail")
+    # On a busy machine times tell nothing, and say so.
+    assert [one for one in results if one.verdict != "held" and one.name != "enumeration-by-time"] == []
+    assert results[-1].evidence.endswith("a known browser was let in, and so was a link by mail")
 
 
 @pytest.mark.soak

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sigra.attack import ATTACKS, run
+from sigra.testing import PASSWORD
 from tests.broken.build import Build
 from tests.broken.faults import FAULTS
 
@@ -17,6 +18,7 @@ async def test_the_attack_finds_the_fault(build: Build, fault: str):
     results = await run(target, chosen)
 
     assert [(one.name, one.verdict) for one in results] == [(one.name, "broken") for one in chosen], results
+    assert PASSWORD not in repr(results)
 
 
 def test_every_attack_has_a_fault_that_it_finds():

@@ -49,6 +49,7 @@ async def two_workers(database: str, limits: str | None = None) -> AsyncIterator
         limits: Where they count, instead of in the database.
     """
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listening.bind(("127.0.0.1", 0))
     listening.listen(1024)
     told = {"database": database, "base_url": f"http://localhost:{listening.getsockname()[1]}", "limits": limits}

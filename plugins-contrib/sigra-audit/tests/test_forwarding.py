@@ -238,6 +238,14 @@ def test_a_sink_on_this_machine_may_be_http():
     assert Audit(sink="http://localhost:8080/in", sink_token="t").settings.sink
 
 
+async def test_a_sink_is_what_the_options_say(room, database):
+    async with room(database, sink="http://localhost:8080/in", sink_token="t0ken") as here:
+        [one] = here.audit.forwarders
+
+        assert (one.sink.url, one.sink.token) == ("http://localhost:8080/in", "t0ken")
+        assert "t0ken" not in repr(here.audit.settings)
+
+
 def test_a_key_that_is_too_short_is_refused_without_being_shown():
     with pytest.raises(ValueError, match="32 characters") as refused:
         Audit(keys=["short-secret"])

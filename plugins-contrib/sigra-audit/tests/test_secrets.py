@@ -61,7 +61,12 @@ async def test_hc21_no_row_holds_a_secret_of_any_flow(room, database):
         mails = [message.text for message in here.postbox.messages]
 
         kept = {str(row["request_id"]) for row in await here.rows()}
-        secrets = {one for one in seen([*wire, *mails]) if one not in kept} | {PASSWORD, NEW, "a wrong password", PLANTED}
+        secrets = {one for one in seen([*wire, *mails]) if one not in kept} | {
+            PASSWORD,
+            NEW,
+            "a wrong password",
+            PLANTED,
+        }
         assert len(secrets) > 10
         assert [one for one in secrets if one in rows] == []
         assert "ada@example.com" not in rows

@@ -67,14 +67,14 @@ def _listening(port: int) -> list[socket.socket]:
 def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket | None:
     try:
         bound = socket.create_server((host, port), family=family)
-        # Else what follows the headers of an answer waits for the client's acknowledgement, 40 ms (RFC 1122, 4.2.3.2).
-        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return bound
     except OSError as error:
         if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
             return None
         reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
         raise click.ClickException(f"Port {port} {reason}: choose another with --port.") from error
+    # Else what follows the headers of an answer waits for the client's acknowledgement, 40 ms (RFC 1122, 4.2.3.2).
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return bound
 
 
 async def _serve(url: str, folder: Folder, sockets: list[socket.socket]) -> None:

@@ -104,14 +104,15 @@ class Sealer:
         head = await self.head(tx, late)
         found = (await tx.execute(self._waiting(head, after).limit(BATCH))).mappings().all()
         link, rows, now = head.link, [], self.auth.clock()
+        forged = [row["id"] for row in found if not is_authentic(row, self.keys)]
         for row in found:
-            if is_authentic(row, self.keys):
+            if row["id"] not in forged:
                 link = link.following(row["id"], entry_of(row).digest())
                 rows.append(seal_row(link, row["id"], now, self.keys))
-            else:
-                _log.error("audit row %s is not authentic, or made with another key: it gets no place", row["id"])
         if rows:
             await tx.execute(insert(self.tables.seals), rows)
+        if forged:
+            _log.error("%d audit rows get no place, not being made with our keys; first %s", len(forged), forged[0])
         return len(rows), found[-1]["id"] if found else after, len(found) == BATCH
 
     def _waiting(self, head: Head, after: uuid.UUID) -> Select[Any]:
@@ -174,6 +175,8 @@ class Soon:
             await self._work()
         except SigraError as error:
             _log.warning("audit rows wait for their place: %s", error.detail)
+        except ChainBroken as error:
+            _log.error("audit rows wait for their place: %s", error)
         except Exception:  # noqa: BLE001  (whatever it was, the next look finds what waits)
             _log.exception("audit rows wait for their place")
 
