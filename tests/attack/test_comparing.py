@@ -8,6 +8,8 @@ import statistics
 import httpx2
 import pytest
 
+from sigra.attack import Broken, NotTested
+from sigra.attack.attacks.limits import WINDOW, Minute
 from sigra.attack.attacks.redirects import stays
 from sigra.attack.comparing import SHIFTS, difference, differs, resolution, score
 
@@ -101,3 +103,12 @@ def test_what_stays_is_not_accused(location: str):
 )
 def test_what_leaves_is_seen_as_a_browser_goes(location: str):
     assert not stays(location, "http://localhost:8000")
+
+
+def test_what_took_longer_than_the_window_is_no_alarm(monkeypatch: pytest.MonkeyPatch):
+    minute = Minute()
+    soon = minute.broken("too many")
+    monkeypatch.setattr(minute, "_begun", minute._begun - WINDOW)
+
+    assert isinstance(soon, Broken)
+    assert isinstance(minute.broken("too many"), NotTested)

@@ -192,7 +192,7 @@ def stored_answers(build: Any, scope: Scope, sent: bytes, answer: Answer) -> Non
 @changed("problems")
 def echoing_errors(build: Any, scope: Scope, sent: bytes, answer: Answer) -> None:
     if "problem+json" in answer.header("content-type"):
-        merge(answer, detail=f"{scope['path']}: {sent.decode('latin-1')} is wrong")
+        merge(answer, detail=f"{scope['path']}: {', '.join(fields(scope, sent))} is wrong")
 
 
 @changed("problems")
@@ -337,7 +337,7 @@ def last_cookie_counts(build: Any, scope: Scope) -> None:
 
 @moved("bearer-tricks", path="/session")
 def bearer_or_cookie(build: Any, scope: Scope) -> None:
-    if text(scope, "cookie"):
+    if text(scope, "cookie") and "," not in text(scope, "authorization"):
         put(scope, "authorization", None)
 
 
@@ -543,7 +543,7 @@ async def only_accounts_are_limited(build: Any, scope: Scope, sent: bytes, answe
 @changed("enumeration-by-time", path="/login", method="POST")
 async def slow_for_accounts(build: Any, scope: Scope, sent: bytes, answer: Answer) -> None:
     if await _is_known(build, scope, sent):
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.15)
 
 
 # Limits

@@ -116,7 +116,7 @@ async def test_a_syslog_server_gets_a_datagram_a_row(room, database, collector, 
     url, taker = collector(kind)
     async with room(database, syslog=url) as here:
         await here.emit(Noted(outcome="failure"), Noted(metadata={"a": "b\n<1>c"}))
-        await here.audit._seal_and_forward()
+        await here.audit._left_over()
         first, second = taker.recv(65536), taker.recv(65536)
 
         assert first.startswith(b"<84>1 2")
@@ -137,7 +137,7 @@ async def test_a_syslog_server_gets_rows_by_octet_counting_over_tcp(room, databa
     port = server.sockets[0].getsockname()[1]
     async with server, room(database, syslog=f"tcp://127.0.0.1:{port}") as here:
         await filled(here, 3)
-        await here.audit._seal_and_forward()
+        await here.audit._left_over()
 
         positions = []
         while got:
@@ -153,7 +153,7 @@ async def test_a_syslog_server_that_is_away_gets_them_later(room, database):
         port = taken.getsockname()[1]
     async with room(database, syslog=f"tcp://127.0.0.1:{port}") as here:
         await filled(here, 3)
-        await here.audit._seal_and_forward()
+        await here.audit._left_over()
 
         [row] = [row for row in await here.rows("sigra_audit_cursors") if row["name"] == "syslog"]
         assert row["position"] == 0
@@ -204,6 +204,26 @@ async def test_rows_are_sealed_and_sent_by_the_process_that_wrote_them(room, dat
         assert b'"position":1' in got
 
 
+async def test_a_sink_that_is_slow_keeps_no_row_waiting_for_its_place(room, database):
+    asked = asyncio.Event()
+
+    class Slow(Deaf):
+        async def send(self, records):
+            asked.set()
+            await asyncio.Event().wait()
+
+    async with room(database, seal_after=timedelta(milliseconds=1)) as here:
+        here.audit.forwarders.append(forwarder(here, Slow()))
+        await here.emit(Noted())
+        await asyncio.wait_for(asked.wait(), 5)
+        await here.emit(Noted())
+        async with asyncio.timeout(5):
+            while (await here.verify()).count < 2:  # noqa: ASYNC110  (the database tells nobody)
+                await asyncio.sleep(0)
+
+        assert (await here.verify()).fresh_count == 0
+
+
 async def test_a_process_that_ends_seals_what_it_wrote(room, database):
     async with room(database) as here:
         await here.emit(Noted())
@@ -213,7 +233,7 @@ async def test_a_process_that_ends_seals_what_it_wrote(room, database):
 
 async def test_what_a_killed_process_left_is_sealed_by_the_job(room, database):
     async with room(database) as here:
-        here.audit._soon._open = False
+        here.audit._sealing._open = False
         await here.emit(Noted())
         await here.auth.worker.work()
 

@@ -324,6 +324,16 @@ async def test_hc22_an_anchor_that_somebody_made_up_is_found(room, database):
         assert "the anchor, which stands for what retention took away, was edited" in await found(here)
 
 
+async def test_hc22_an_anchor_that_spares_rows_from_being_looked_at_is_found(room, database):
+    """Also one that is authentic: whoever has the application has its keys, and may insert."""
+    async with room(database) as here:
+        _, seals = await filled(here)
+        forged = anchor_row(Link(7, seals[6]["hash"]), here.auth.clock(), here.audit.keys)
+        await here.execute(insert(here.audit.tables.anchors).values(forged))
+
+        assert await found(here) == "position 7: the anchor was inserted: rows from before it are still there"
+
+
 @pytest.mark.databases("sqlite")
 async def test_a_value_that_cannot_be_read_is_a_row_that_was_edited(room, database):
     async with room(database) as here:

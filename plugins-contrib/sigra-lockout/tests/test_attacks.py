@@ -127,10 +127,23 @@ async def test_hc39_a_locked_account_is_not_told_by_the_time_of_an_answer(crowd:
 # Races
 
 
+class Gate:
+    """Counts the tries that a lock lets pass, to be looked at where the machine has the time."""
+
+    name, api = "gate", 1
+
+    def __init__(self) -> None:
+        self.passed = 0
+
+    @hookimpl(trylast=True)
+    async def before_attempt(self) -> None:
+        self.passed += 1
+
+
 @asynccontextmanager
-async def filled(database: str) -> AsyncIterator[Client]:
+async def filled(database: str, *plugins: Any) -> AsyncIterator[Client]:
     settings = cheap_settings(database, password={"memory_kib": 8, "time": 1, "queue": 1000})
-    async with Sigra(settings, PLUGINS, clock=FrozenClock()) as auth:
+    async with Sigra(settings, [*PLUGINS, *plugins], clock=FrozenClock()) as auth:
         await create_tables(auth)
         async with Client(auth.wrap(application), auth) as client:
             yield client
@@ -139,25 +152,29 @@ async def filled(database: str) -> AsyncIterator[Client]:
 async def test_hc42_of_200_at_once_exactly_five_are_looked_at(
     crowd: Any, database: str, looked_at: Counter[str]
 ) -> None:
-    async with filled(database) as client:
+    gate = Gate()
+    async with filled(database, gate) as client:
         stored = await crowd(client).hash_of(await make_user(client.sigra))
         answers = await asyncio.gather(*(crowd(client).guess(number=number) for number in range(200)))
 
-    # On a busy machine the last of so many may be told to come back.
+    # On a busy machine some of so many are told to come back, where they wait for the database.
     assert {answer.status_code for answer in answers} <= {401, 503}
-    assert looked_at[stored] == 5
+    assert gate.passed == 5
+    assert 0 < looked_at[stored] <= 5
 
 
 async def test_hc42_of_200_at_once_on_the_fifth_exactly_one_is_looked_at(
     crowd: Any, database: str, looked_at: Counter[str]
 ) -> None:
-    async with filled(database) as client:
+    gate = Gate()
+    async with filled(database, gate) as client:
         stored = await crowd(client).hash_of(await make_user(client.sigra))
         for _ in range(4):
             await crowd(client).guess()
         await asyncio.gather(*(crowd(client).guess(number=number) for number in range(200)))
 
-    assert looked_at[stored] == 5
+    assert gate.passed == 5
+    assert 4 <= looked_at[stored] <= 5
 
 
 async def test_hc42_of_200_at_once_by_two_processes_exactly_five_are_looked_at(crowd: Any, database: str) -> None:
@@ -171,7 +188,10 @@ async def test_hc42_of_200_at_once_by_two_processes_exactly_five_are_looked_at(c
         await racer.stdout.readline()
     said = await asyncio.gather(*(racer.communicate(b"\n") for racer in racers))
 
-    assert sum(json.loads(out).get(stored, 0) for out, _ in said) == 5
+    passed = [json.loads(out) for out, _ in said]
+
+    assert sum(one["passed"] for one in passed) == 5
+    assert 0 < sum(one.get(stored, 0) for one in passed) <= 5
 
 
 async def test_hc42_one_lock_is_told_once_however_many_are_wrong_at_once(crowd: Any, database: str) -> None:

@@ -7,6 +7,7 @@ import uuid
 from typing import Any
 
 from sigra.attack.attack import attack
+from sigra.attack.attacks.sessions import lets_in
 from sigra.attack.comparing import difference
 from sigra.attack.outcome import Broken, NotTested
 from sigra.attack.target import Target
@@ -114,16 +115,10 @@ async def token_slots(target: Target) -> str:
             tried += 1
             if answer.status_code < 400:
                 raise Broken(f"{kind.capitalize()} was taken at {path}: {answer.status_code}.")
-        if kind != "a session's secret" and await _is_session(target, secret):
+        if kind != "a session's secret" and await lets_in(target, secret):
             raise Broken(f"{kind.capitalize()} was taken for a session.")
     await visitor.post("/logout", {})
     return f"{len(found)} secrets in {tried} places that are not theirs: none was taken"
-
-
-async def _is_session(target: Target, secret: str) -> bool:
-    visitor = target.visitor()
-    visitor.cookies[target.cookie] = secret
-    return (await visitor.get("/session")).status_code == 200
 
 
 @attack("What waits for another proof is no session, and nothing invented is waited for.", "docs/concepts.md.")

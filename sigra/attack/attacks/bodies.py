@@ -13,7 +13,7 @@ import httpx2
 from sigra.attack.attack import attack
 from sigra.attack.outcome import Broken, NotTested
 from sigra.attack.target import Target
-from sigra.attack.visitor import FORM, JSON, Header
+from sigra.attack.visitor import FORM, JSON, Header, Visitor
 
 CURE = "docs/deployment.md."
 
@@ -148,7 +148,7 @@ async def described_routes(target: Target) -> str:
     return f"{asked} routes, three ways each"
 
 
-async def _ask(visitor: Any, method: str, path: str, operation: Mapping[str, Any]) -> None:
+async def _ask(visitor: Visitor, method: str, path: str, operation: Mapping[str, Any]) -> None:
     secured = bool(operation.get("security")) and {} not in operation["security"]
     odd = [b"[]", b'{"\\u0000": {"a": []}}'] if method != "GET" else []
     for content in (None, *odd):

@@ -24,7 +24,7 @@ from sigra_audit.forwarding import Forwarder, Sink
 from sigra_audit.keys import Keys
 from sigra_audit.options import Options
 from sigra_audit.retention import Retention
-from sigra_audit.sealing import KeyChanged, Sealer, Soon
+from sigra_audit.sealing import SOON, KeyChanged, Sealer, Soon
 from sigra_audit.sinks import HTTPSink, Syslog
 from sigra_audit.tables import tables
 from sigra_audit.verifying import Verifier
@@ -59,7 +59,9 @@ class Audit:
         self.forwarders = [Forwarder(auth, self.tables, sink) for sink in self._sinks()]
         names = [one.sink.name for one in self.forwarders]
         self.retention = Retention(auth, self.tables, self.keys, self.settings.retention, names)
-        self._soon = Soon(self.settings.seal_after, self._seal_and_forward)
+        self._sealing = Soon(self.settings.seal_after, self._seal)
+        # Apart from it: a sink that is slow keeps no row waiting for its place.
+        self._forwarding = Soon(timedelta(0), self._forward, at_end=False)
         return self.tables.all()
 
     def _sinks(self) -> list[Sink]:
@@ -78,16 +80,20 @@ class Audit:
     async def record_event(self, auth: Auth, tx: AsyncConnection, event: Event) -> None:
         entry = entry_for(event, self.ids.new(), auth.clock(), self.keys)
         await tx.execute(insert(self.tables.entries).values(entry.row(self.keys)))
-        auth.db.after_commit(tx, self._soon.wake)
+        auth.db.after_commit(tx, self._sealing.wake)
 
-    async def _seal_and_forward(self) -> None:
-        await self.sealer.seal()
+    async def _seal(self) -> None:
+        await self.sealer.seal(SOON)
+        if self.forwarders:
+            self._forwarding.wake()
+
+    async def _forward(self) -> None:
         for one in self.forwarders:
             await one.forward()
 
     @hookimpl
     def register_resources(self) -> Sequence[AbstractAsyncContextManager[object]]:
-        return [self._soon]
+        return [self._forwarding, self._sealing]
 
     @hookimpl
     def register_jobs(self) -> Sequence[Job]:
@@ -99,7 +105,8 @@ class Audit:
     async def _left_over(self) -> bool:
         """What a process left that was killed, or a sink that was down."""
         await self.sealer.note_key()
-        await self._seal_and_forward()
+        await self.sealer.seal()
+        await self._forward()
         return False
 
     # Reading

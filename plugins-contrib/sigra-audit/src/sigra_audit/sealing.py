@@ -140,16 +140,18 @@ class Sealer:
 
 
 class Soon:
-    """Has rows sealed shortly after they were committed, by the process that wrote them.
+    """Has something done shortly after there was a reason, by the process in which there was.
 
     Args:
-        after: How long a row waits, so that one seal is for many.
+        after: How long it waits, so that it is done once for many reasons.
         work: What is done then.
+        at_end: Whether what is about to be done is done when the process ends; else it is left to others.
     """
 
-    def __init__(self, after: timedelta, work: Callable[[], Awaitable[object]]) -> None:
+    def __init__(self, after: timedelta, work: Callable[[], Awaitable[object]], *, at_end: bool = True) -> None:
         self._after = after.total_seconds()
         self._work = work
+        self._at_end = at_end
         self._open = False
         self._wanted = False
         self._task: asyncio.Task[None] | None = None
@@ -186,10 +188,11 @@ class Soon:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Do what was about to be done."""
+        """Do what was about to be done, or leave it."""
         self._open, task, self._task = False, self._task, None
         if task is None or task.done() or task.get_loop() is not asyncio.get_running_loop():
             return
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        await self._try()
+        if self._at_end:
+            await self._try()
