@@ -3,52 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 import sys
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from functools import cached_property, partial
-from pathlib import Path
+from datetime import UTC, datetime
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import MetaData, Table
+from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
-from sigra import hooks, hookspecs, limits
+from sigra import building, hooks, hookspecs
 from sigra import settings as options
-from sigra.crypto import Hasher, KeyRing, MigratingHasher
+from sigra.crypto import KeyRing
 from sigra.db.engine import Database
 from sigra.db.pending import PendingSignIns
 from sigra.db.schema import core_tables
 from sigra.db.single_use import SingleUseTokens
 from sigra.db.users import UserTable
-from sigra.errors import ConfigurationError
 from sigra.events import Action, Event
 from sigra.flows import LOGIN_COOKIE, LOGIN_FIELD, Seam
-from sigra.hooks import Active, Calls, Installed
+from sigra.hooks import Calls
 from sigra.http import exchange
 from sigra.http.answers import FORM_METHOD, add_cookies, is_form, see_other, wants_page
 from sigra.http.body import read_mapping, validate
 from sigra.http.client import TrustedProxies
 from sigra.http.cookies import only_value
-from sigra.http.cross_origin import parse_origin
 from sigra.http.forms import Forms
-from sigra.http.openapi import JSON, Face, check, document
-from sigra.http.rendering import Renderer, Source, names_in
-from sigra.http.routing import KEY, Route, RouteTable, overlap
-from sigra.limits import DatabaseStore, Limits
+from sigra.http.openapi import JSON, check, document
+from sigra.http.rendering import Renderer
+from sigra.http.routing import KEY, Route, RouteTable
+from sigra.limits import DatabaseStore
 from sigra.mail import Outbox
-from sigra.mail.catalogues import Catalogues, beside
 from sigra.mail.rendering import MailRenderer
 from sigra.messages import MailRequest, Message
 from sigra.middleware import (
@@ -59,16 +53,14 @@ from sigra.middleware import (
     Resolver,
     RoutesMiddleware,
 )
-from sigra.models import Attempt, Cookie, Job, Login, User
+from sigra.models import Attempt, Cookie, Login, User
 from sigra.protocols import Change, Plugin
 from sigra.settings import Settings
-from sigra.sources import option_name
 from sigra.worker import Background, Delivery, Jobs, Worker
 
 if TYPE_CHECKING:
     from sigra.db.migrations import Lineage
 
-_log = logging.getLogger("sigra")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -79,9 +71,6 @@ Said = TypeVar("Said", Message, MailRequest)
 
 ITSELF = "sigra itself"
 """Who brings a route that no plugin does."""
-
-CLEANING = timedelta(hours=1)
-"""How often what has expired is deleted."""
 
 OWN = frozenset({LOGIN_FIELD, FORM_METHOD, "next"})
 """Members of a body that the seam reads."""
@@ -118,7 +107,7 @@ class Sigra:
         self._clock = clock
         available = hooks.installed()
         chosen = hooks.select(settings.plugins if plugins is None else plugins, available)
-        self.settings, self.plugins = _activate(settings, chosen, available)
+        self.settings, self.plugins = building.activate(settings, chosen, available, (LOGIN_COOKIE,))
         trace = _print_trace if settings.trace_hooks else None
         specs = [hookspecs, *(one.plugin.hookspecs for one in self.plugins if hasattr(one.plugin, "hookspecs"))]
         self.calls = Calls(specs, self.plugins, trace)
@@ -131,14 +120,17 @@ class Sigra:
         self.tokens = SingleUseTokens(core.tokens, keys, clock=clock, random=random)
         self.outbox = Outbox(core.outbox, clock=clock, random=random)
         pendings = PendingSignIns(core.pending_sign_ins, self.users, keys, clock=clock, random=random)
-        self.hasher = _hasher(self.settings)
-        self.tables = self._tables(core.names)
+        self.hasher = building.hasher(self.settings)
+        found = self.calls.collecting(self, hookspecs.register_tables, metadata=self.metadata)
+        self.tables = hooks.claim_tables(found, self.metadata, core.names)
 
         self._background = Background()
         self.cookies = tuple(name for one in self.plugins for name in getattr(one.plugin, "cookies", ()))
         self._wire_names = {name: settings.cookie_name(name) for name in self.cookies}
         counts = DatabaseStore(self.db, core.limits, clock)
-        self.limits = self._limits(counts, keys)
+        self.limits = building.limits(
+            self.settings.limits, self._brought(hookspecs.register_limits), counts, keys, clock
+        )
         self.seam = Seam(
             self,
             self.calls,
@@ -146,17 +138,17 @@ class Sigra:
             self.users,
             pendings,
             self.limits,
-            self._carriers(),
+            building.carriers(self.calls, self.plugins),
             self.cookies,
             spawn=self._spawn,
         )
         self._own = (Route("/openapi.json", self._show_openapi, any_identity=True, answers={200: dict[str, Any]}),)
-        self.routes = self._routes()
+        self.routes = building.routes(self._brought(hookspecs.register_routes), ITSELF, self._own)
         self._table = RouteTable([*self._own, *(route for its in self.routes.values() for route in its)])
         check({ITSELF: self._own, **self.routes})
-        templates = self._templates()
+        templates = building.templates(self.settings, self._brought(hookspecs.register_templates))
         self._renderer = Renderer(templates)
-        mails = MailRenderer(templates, self._catalogues())
+        mails = MailRenderer(templates, building.catalogues(self.settings, self.plugins))
         delivery = Delivery(self, self.calls, self.db, self.users, self.tokens, self.outbox, mails, clock)
         steps = {"request": delivery.answer, "message": delivery.deliver}
         sweeps = {
@@ -165,14 +157,16 @@ class Sigra:
             "outbox": self.outbox.sweep,
             "limits": counts.sweep,
         }
-        jobs = Jobs(self.db, core.jobs, self._jobs(sweeps), clock=clock)
+        own = building.sweeping(self.db, sweeps)
+        its = hooks.claim_jobs([(hooks.CORE, own), *self._brought(hookspecs.register_jobs)])
+        jobs = Jobs(self.db, core.jobs, its, clock=clock)
         self.worker = Worker(self.db, self.outbox, steps, jobs, self._background)
-        self.settings = self._with_home()
-        [self._origin] = _origins("SIGRA_BASE_URL", [self.settings.base_url])
-        self._trusted = _origins("SIGRA_TRUSTED_ORIGINS", self.settings.trusted_origins)
+        self.settings = building.with_home(self.settings, self._table)
+        [self._origin] = building.origins("SIGRA_BASE_URL", [self.settings.base_url])
+        self._trusted = building.origins("SIGRA_TRUSTED_ORIGINS", self.settings.trusted_origins)
         self._client = TrustedProxies(self.settings.trusted_proxies)
         self._refusals = Refusals(self, self.calls, self._trusted)
-        self._wrappers = [wrap for _, its in self.calls.collect(self, hookspecs.register_middleware) for wrap in its]
+        self._wrappers = [wrap for _, its in self._brought(hookspecs.register_middleware) for wrap in its]
         self._open: AsyncExitStack | None = None
         self._opening = asyncio.Lock()
 
@@ -381,67 +375,15 @@ class Sigra:
 
     # Building
 
-    def _tables(self, core: Sequence[str]) -> dict[str, tuple[Table, ...]]:
-        found = self.calls.collecting(self, hookspecs.register_tables, metadata=self.metadata)
-        return hooks.claim_tables(found, self.metadata, core)
-
-    def _templates(self) -> list[Source]:
-        """The host's, the plugins', the core's."""
-        brought = self.calls.collect(self, hookspecs.register_templates)
-        return [
-            *self.settings.templates,
-            *hooks.claim_templates(brought, names_in),
-            Path(__file__).parent / "templates",
-        ]
-
-    def _limits(self, counts: DatabaseStore, keys: KeyRing) -> Limits:
-        options = self.settings.limits
-        by_action = limits.rules(self.calls.collect(self, hookspecs.register_limits), options.rules)
-        if not options.enabled:
-            _log.warning(
-                "limits are switched off: nothing slows down who guesses passwords. Set SIGRA_LIMITS__ENABLED=true, "
-                "unless something before the application limits by client and by account."
-            )
-            by_action = {}
-        store = limits.open_store(options.url.get_secret_value(), counts, self._clock)
-        return Limits(by_action, store, keys)
-
-    def _catalogues(self) -> Catalogues:
-        """The host's, the plugins', the core's."""
-        brought = beside([one.plugin for one in self.plugins])
-        return Catalogues([*self.settings.locales, *brought, Path(__file__).parent / "locale"])
-
-    def _jobs(self, sweeps: Mapping[str, Callable[[AsyncConnection], Awaitable[bool]]]) -> list[Job]:
-        """The core's own, which clean its tables, and the plugins'."""
-        own = [Job(name, CLEANING, partial(self.db.transaction, sweep)) for name, sweep in sweeps.items()]
-        return hooks.claim_jobs([(hooks.CORE, own), *self.calls.collect(self, hookspecs.register_jobs)])
-
-    def _with_home(self) -> Settings:
-        """The settings, `home` being the account page when there is one and nothing else is said."""
-        pages = ("/login", "/account")
-        if "home" in self.settings.model_fields_set or not all(self._table.has("GET", page) for page in pages):
-            return self.settings
-        return self.settings.model_copy(update={"home": f"{self.settings.mount_path}/account"})
-
-    def _routes(self) -> dict[str, tuple[BaseRoute, ...]]:
-        brought = self.calls.collect(self, hookspecs.register_routes)
-        claimed = hooks.claim_routes([(ITSELF, self._own), *brought], overlap)
-        return {plugin: routes for plugin, routes in claimed.items() if plugin != ITSELF}
-
-    def _face(self) -> Face:
-        asked = self.calls.asked
-        return Face(
-            server=f"{self.settings.base_url}{self.settings.mount_path}",
-            cookies=[self.settings.cookie_name(name) for name in self.cookies],
-            bearer=bool(asked(hookspecs.identity_from_authorization)),
-            pages=bool(asked(hookspecs.render_page) or asked(hookspecs.render_error)),
-            errors=[error for one in self.plugins for error in getattr(one.plugin, "errors", ())],
-        )
+    def _brought(self, spec: Callable[[Any], Sequence[T]]) -> list[tuple[str, Sequence[T]]]:
+        """What each plugin brings, with its name."""
+        return self.calls.collect(self, spec)
 
     @cached_property
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document of the mount path, made when it is asked for first."""
-        return document({ITSELF: self._own, **self.routes}, self._face())
+        face = building.face(self.settings, self.calls, self.plugins, self.cookies)
+        return document({ITSELF: self._own, **self.routes}, face)
 
     @cached_property
     def _document(self) -> bytes:
@@ -451,28 +393,12 @@ class Sigra:
         """GET /openapi.json: this document."""
         return Response(self._document, media_type=JSON)
 
-    def _carriers(self) -> dict[str, str]:
-        issuing = self.calls.asked(hookspecs.issue_credential)
-        renewing = self.calls.asked(hookspecs.renew_session)
-        carriers = {carrier: one.name for one in self.plugins for carrier in getattr(one.plugin, "carriers", ())}
-        for carrier, name in carriers.items():
-            if name not in issuing:
-                raise ConfigurationError(
-                    f"Plugin {name} claims the carrier {carrier} but has no issue_credential: implement it."
-                )
-            if name in self.calls.asked(hookspecs.revoke_session) and name not in renewing:
-                raise ConfigurationError(
-                    f"Plugin {name} carries sessions but has no renew_session, without which nobody whom it lets in "
-                    "could change a password: implement it."
-                )
-        return carriers
-
     # Serving
 
     async def _opened(self) -> AsyncExitStack:
         stack = AsyncExitStack()
         try:
-            for _, resources in self.calls.collect(self, hookspecs.register_resources):
+            for _, resources in self._brought(hookspecs.register_resources):
                 for resource in resources:
                     await stack.enter_async_context(resource)
         except BaseException:
@@ -491,58 +417,12 @@ class Sigra:
         await self.calls.tell(self, hookspecs.handle_event, event=event)
 
 
-def _activate(
-    settings: Settings, chosen: Sequence[Installed | Plugin], available: Sequence[Installed]
-) -> tuple[Settings, tuple[Active, ...]]:
-    """The settings with a field for each plugin's section, and the plugins made from them."""
-    models = {item.name: model for item in chosen if (model := hooks.section_model(item)) is not None}
-    inactive = {item.name for item in available} - {item.name for item in chosen}
-    complete = options.complete(settings.with_sections(_sections_in_code(settings, chosen)), models, inactive)
-    active = tuple(hooks.activate(item, getattr(complete, item.name, None)) for item in chosen)
-    hooks.check_declarations(active, (LOGIN_COOKIE,))
-    return complete, active
-
-
-def _sections_in_code(settings: Settings, chosen: Sequence[Installed | Plugin]) -> dict[str, BaseModel]:
-    sections = {}
-    for item in chosen:
-        section = None if isinstance(item, Installed) else getattr(item, "settings", None)
-        if not isinstance(section, BaseModel):
-            continue
-        if item.name in (settings.model_extra or {}):
-            raise ConfigurationError(
-                f"Plugin {item.name} is configured in code and by {option_name(item.name)}: use one of them."
-            )
-        sections[item.name] = section
-    return sections
-
-
-def _hasher(settings: Settings) -> Hasher:
-    password = settings.password
-    return MigratingHasher(
-        memory_kib=password.memory_kib,
-        time=password.time,
-        parallelism=password.parallelism,
-        queue=password.queue,
-        foreign=password.foreign_hashes,
-        costs=password.foreign_costs,
-        allow_weak=settings.development,
-    )
-
-
 def _in_languages(said: Said) -> Said:
     """With the languages that the present request asks for, where nothing else is said."""
     notes = exchange.current.get()
     if said.languages is not None or notes is None:
         return said
     return replace(said, languages=notes.languages)
-
-
-def _origins(option: str, texts: Sequence[str]) -> tuple[str, ...]:
-    try:
-        return tuple(parse_origin(text) for text in texts)
-    except ValueError as error:
-        raise ConfigurationError(f"{option}: {error}; write origins as in https://app.example.com.") from None
 
 
 def _print_trace(line: str) -> None:

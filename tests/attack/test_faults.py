@@ -9,7 +9,6 @@ from sigra.testing import PASSWORD
 from tests.broken.build import Build
 from tests.broken.faults import FAULTS
 
-
 TOLD_BY_TIME = ("slow_for_accounts",)
 """Seen on a quiet machine; on a busy one the attack says that it sees nothing."""
 
