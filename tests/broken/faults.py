@@ -525,7 +525,7 @@ async def nobody_to_link(build: Any, scope: Scope, sent: bytes, answer: Answer) 
 
 @changed("enumeration-by-forgotten-password", path="/password/forgot", method="POST")
 async def nobody_forgot(build: Any, scope: Scope, sent: bytes, answer: Answer) -> None:
-    if not await _is_known(build, scope, sent):
+    if answer.status == 202 and not await _is_known(build, scope, sent):
         answer.status = 404
 
 
@@ -535,7 +535,7 @@ async def verified_already(build: Any, scope: Scope, sent: bytes, answer: Answer
         answer.set("x-verified", "1")
 
 
-@changed("enumeration-by-limits", path="/password/forgot", method="POST")
+@changed("enumeration-by-limits", "mails-to-one-address", path="/password/forgot", method="POST")
 async def only_accounts_are_limited(build: Any, scope: Scope, sent: bytes, answer: Answer) -> None:
     if answer.status == 429 and not await _is_known(build, scope, sent):
         answer.status, answer.body = 202, b'{"status": "sent"}'
@@ -611,7 +611,8 @@ def lock_for_guesses_alone(build: Any, scope: Scope, sent: bytes, answer: Answer
 
 @moved("one-account", path="/login", method="POST")
 def no_browser_is_known(build: Any, scope: Scope) -> None:
-    put(scope, "cookie", None)
+    if text(scope, "cookie"):
+        put(scope, "cookie", text(scope, "cookie").replace("sigra-browser=", "unknown="))
 
 
 @changed("one-account", path="/magic-link/verify", method="POST")

@@ -91,7 +91,7 @@ def free_port() -> int:
 
 
 async def test_the_report_needs_the_scope(tmp_path: Path):
-    async with build("http://localhost:8000", "k" * 32, tmp_path / "demo.db") as auth:
+    async with build("http://localhost:8000", "k" * 32, tmp_path / "demo.db", {}) as auth:
         await create_tables(auth)
         user = await make_user(auth)
         keys = [await make_api_key(auth, user, SCOPE), await make_api_key(auth, user)]
@@ -105,7 +105,7 @@ async def test_the_report_needs_the_scope(tmp_path: Path):
 
 
 async def test_hc38_the_page_that_says_who_you_are_is_not_stored(tmp_path: Path):
-    async with build("http://localhost:8000", "k" * 32, tmp_path / "demo.db") as auth:
+    async with build("http://localhost:8000", "k" * 32, tmp_path / "demo.db", {}) as auth:
         await create_tables(auth)
         async with Client(application(auth), auth) as client:
             answer = await client.get("/")

@@ -13,6 +13,7 @@ import random
 import signal
 import sys
 import time
+import traceback
 from datetime import timedelta
 
 from sqlalchemy import event
@@ -97,6 +98,8 @@ def killed(url, seed, middle, dice):
     if pid == 0:
         try:
             child(url, seed, nth, begins)
+        except BaseException:  # noqa: BLE001  (told, and the process ends)
+            traceback.print_exc()
         finally:
             os._exit(1)
     os.close(begins)
@@ -110,6 +113,7 @@ def killed(url, seed, middle, dice):
 
 
 def main(url, kills, middle, seed):
+    Sigra(settings(url), plugins())  # imports all plugins, once for all workers
     dice = random.Random(seed)
     within = sum(killed(url, dice.getrandbits(32), True, dice) for _ in range(middle))
     outside = sum(killed(url, dice.getrandbits(32), False, dice) for _ in range(kills - middle))

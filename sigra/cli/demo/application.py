@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from sqlalchemy import URL
@@ -13,6 +13,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
+from sigra import sources
 from sigra.core import Sigra
 from sigra.guards import current_user, requires
 from sigra.hooks import installed
@@ -57,10 +58,16 @@ class Demo:
         return (SCOPE,)
 
 
-def build(base_url: str, secret_key: str, database: Path) -> Sigra:
-    """The demo's `Sigra`."""
-    url = URL.create("sqlite", database=str(database)).render_as_string()
-    settings = Settings(secret_keys=[secret_key], base_url=base_url, database_url=url, development=True, home="/")
+def build(base_url: str, secret_key: str, database: Path, environ: Mapping[str, str]) -> Sigra:
+    """The demo's `Sigra`; of the environment it reads `SIGRA_LIMITS__…`, for who tries more than people do."""
+    settings = Settings(
+        secret_keys=[secret_key],
+        base_url=base_url,
+        database_url=URL.create("sqlite", database=str(database)).render_as_string(),
+        development=True,
+        home="/",
+        limits=sources.read(environ, Path()).get("limits", {}),
+    )
     present = {one.name for one in installed()}
     return Sigra(settings, ["defaults", *(name for name in SHOWN if name in present), Demo()])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import secrets
 import signal
 import socket
@@ -41,7 +42,10 @@ curl -H "Authorization: Bearer {secrets.api_key}" {url}/api/report
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Where to listen.")
 def demo(port: int) -> None:
-    """Serve a small application on this machine, with a database, a user and an API key of its own."""
+    """Serve a small application on this machine, with a database, a user and an API key of its own.
+
+    Of the options it takes those of limits, as in SIGRA_LIMITS__ENABLED=false.
+    """
     if find_spec("uvicorn") is None:
         raise click.ClickException("The demo needs a server: pip install 'sigra[server]'.")
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -82,7 +86,7 @@ async def _serve(url: str, folder: Folder, sockets: list[socket.socket]) -> None
 
     kept = folder.secrets()
     key = kept.secret_key if kept else new_secret()
-    async with build(url, key, folder.database) as auth:
+    async with build(url, key, folder.database, os.environ) as auth:
         await migrations.upgrade(auth.db, auth.lineages())
         if kept is None:
             kept = await _first_start(auth, key)
