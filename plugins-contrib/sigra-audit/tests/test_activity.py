@@ -83,7 +83,8 @@ async def test_hc22_a_cursor_is_of_use_to_nobody_else(room, database):
 
 
 @pytest.mark.parametrize(
-    "wrong", ["", "x", "A" * 43, "A" * 42 + "B", "../../etc", "%00", "\u0661" * 43, str(uuid.uuid4())]
+    "wrong",
+    ["", "x", "A" * 43, "A" * 42 + "B", "../../etc", "%00", "\u0661" * 43, "bd30298e-7e45-4f79-9bea"],
 )
 async def test_a_cursor_that_somebody_made_up_is_refused(room, database, wrong):
     async with room(database) as here:
