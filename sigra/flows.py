@@ -133,14 +133,14 @@ class Seam:
         """Count a try wherever it counts, before its proof is looked at; what is known of it then."""
         notes = exchange.of(request)
         attempt = replace(attempt, subject=await self._subject(attempt))
-        account = attempt.subject if attempt.guessable else None
-        await self.limits.count("attempt", client=attempt.client, account=account)
-        if notes.pending is not None:
-            await self._count_factor(attempt, notes.pending)
+        await self.limits.count("attempt", client=attempt.client, account=_guessed(attempt))
         try:
             await self.calls.each(self.auth, hookspecs.before_attempt, attempt=attempt)
         except InvalidCredentials:
             attempt = replace(attempt, blocked=True)
+        await self.limits.count("proof", client=attempt.client, account=_guessed(attempt))
+        if notes.pending is not None:
+            await self._count_factor(attempt, notes.pending)
         await self._count_try(notes.pending)
         notes.attempts.append(attempt)
         return attempt
@@ -156,8 +156,7 @@ class Seam:
         if not _covers(attempt, login.user):
             attempt = replace(attempt, user=login.user, email=_canonical(login.user.email))
             attempt = replace(attempt, subject=await self._subject(attempt))
-        account = attempt.subject if attempt.guessable else None
-        await self.limits.count("factor", client=attempt.client, account=account)
+        await self.limits.count("factor", client=attempt.client, account=_guessed(attempt))
 
     async def _count_try(self, login: Login | None) -> None:
         """Use up a try of the pending sign-in: before its proof is looked at, so that parallel guesses share them."""
@@ -380,6 +379,17 @@ def _canonical(email: str | None) -> str | None:
         return canonical_email(email)
     except ValueError:
         return None
+
+
+def _guessed(attempt: Attempt) -> str | None:
+    """At whose account it is a guess.
+
+    What a lock turns down is counted apart, after the same work: it uses up no try, so that whoever ends the lock has
+    some left.
+    """
+    if not attempt.guessable or attempt.subject is None:
+        return None
+    return f"blocked {attempt.subject}" if attempt.blocked else attempt.subject
 
 
 def _covers(attempt: Attempt, user: User) -> bool:

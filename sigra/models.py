@@ -285,8 +285,9 @@ class Limit:
 
     Args:
         name: Begins with the plugin's name; `SIGRA_LIMITS__RULES` changes its rate by it.
-        action: What is counted: `attempt` (every proof), `factor` (a proof for a pending sign-in), `mail`, `sign_up`,
-            `token`, or a word of the plugin's own, which begins with its name and is counted by `auth.limit`.
+        action: What is counted: `attempt` (every try), `proof` (the same once nobody has anything against it; what a
+            lock turns down is counted apart), `factor` (a proof for a pending sign-in), `mail`, `sign_up`, `token`, or
+            a word of the plugin's own, which begins with its name and is counted by `auth.limit`.
         subject: By whom: `client`, `account`, both together, or `recipient`. Never by URL.
         rate: As in `10/minute` or `3/15 minutes`.
     """

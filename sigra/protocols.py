@@ -285,7 +285,7 @@ class Auth(Protocol):
         """Count an action against the limits on it; outside of transactions, before anything is done.
 
         Args:
-            action: `mail` before `request_mail`, `sign_up`, `token`, or one of the plugin's own `Limit`s.
+            action: `mail` before `request_mail`, `sign_up`, `token`, or the action of a limit of the plugin's own.
             account: The address whose account it is about, whether or not it has one.
             recipient: The address that a mail would go to.
 

@@ -16,7 +16,7 @@ OPTION = "SIGRA_LIMITS__RULES"
 CORE_LIMITS: tuple[Limit, ...] = (
     # NIST SP 800-63B-4, section 3.2.2: throttle guesses, at no more than 100 in a row on one account.
     Limit("sign_in_client", "attempt", "client", "10/minute"),
-    Limit("sign_in_account", "attempt", "account", "100/hour"),
+    Limit("sign_in_account", "proof", "account", "100/hour"),
     Limit("factor", "factor", "account", "10/15 minutes"),
     Limit("mail_client", "mail", "client", "20/hour"),
     Limit("mail_address", "mail", "recipient", "3/15 minutes"),

@@ -76,6 +76,8 @@ def test_a_sound_installation_is_status_0(sound: Run):
         ({"SIGRA_PLUGINS": "*,-pages", "SIGRA_TRACE_HOOKS": "true"}, "SIGRA_TRACE_HOOKS"),
         ({"SIGRA_PLUGINS": ",".join(one.name for one in hooks.installed() if one.name != "pages")}, "pages"),
         ({"SIGRA_MAIL__URL": None, "SIGRA_MAIL__SENDER": None}, "SIGRA_MAIL__URL"),
+        ({"SIGRA_LIMITS__ENABLED": "false"}, "SIGRA_LIMITS__ENABLED"),
+        ({"SIGRA_LIMITS__URL": "redis://:a-word@127.0.0.1:1/0"}, "SIGRA_LIMITS__URL"),
         ({"SIGRA_DATABASE_URL": "sqlite:///absent.db"}, "database"),
         ({"SIGRA_DATABASE_URL": "sqlite://"}, "SIGRA_DATABASE_URL"),
         ({"SIGRA_DATABASE_URL": "postgresql://ada:tiger@127.0.0.1:1/x"}, "database"),

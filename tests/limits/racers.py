@@ -19,7 +19,8 @@ TRIES = 100
 
 async def count(auth: Sigra, client: str, account: str = "ada@example.com") -> str:
     try:
-        await auth.limits.count("attempt", client=client, account=account)
+        await auth.limits.count("attempt", client=client)
+        await auth.limits.count("proof", client=client, account=account)
     except SigraError as error:
         return error.code
     return "passed"

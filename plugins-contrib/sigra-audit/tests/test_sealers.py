@@ -56,6 +56,19 @@ async def test_hc46_a_row_of_a_transaction_that_ends_late_gets_its_place(room, d
         assert (await here.verify()).count == 2
 
 
+async def test_hc46_rows_after_a_clock_that_was_ahead_get_their_places(room, database):
+    clock = FrozenClock()
+    async with room(database, clock=clock) as here:
+        clock.tick(timedelta(days=1))
+        await here.emit(Noted())
+        await here.seal()
+        clock.tick(-timedelta(days=1))
+        await here.emit(Noted())
+
+        assert await here.seal() == 1
+        assert (await here.verify()).count == 2
+
+
 async def test_what_nothing_waits_for_is_only_looked_at(room, database):
     async with room(database) as here:
         await here.seal()

@@ -334,6 +334,52 @@ async def test_hc22_an_anchor_that_spares_rows_from_being_looked_at_is_found(roo
         assert await found(here) == "position 7: the anchor was inserted: rows from before it are still there"
 
 
+@pytest.mark.parametrize("position", [0, -1, -(2**63)])
+async def test_hc22_a_row_with_a_place_before_the_start_is_found(room, database, position):
+    """Nobody looks there, and the row would not be one without a place."""
+    async with room(database) as here:
+        rows, seals = await filled(here)
+        forged = {**rows[3], "id": uuid.UUID(int=1)}
+        await here.execute(insert(here.audit.tables.entries).values(forged))
+        seal = {**seals[3], "position": position, "entry_id": forged["id"]}
+        await here.execute(insert(here.audit.tables.seals).values(seal))
+
+        assert await found(here) == f"position {position}: the seal was inserted: the chain begins after it"
+
+
+@pytest.mark.parametrize("id", [0, 1, 2**128 - 1])
+async def test_hc22_an_inserted_row_is_found_whatever_its_id_is(room, database, id):
+    async with room(database) as here:
+        rows, _ = await filled(here)
+        await here.execute(insert(here.audit.tables.entries).values({**rows[3], "id": uuid.UUID(int=id)}))
+
+        assert f"row {uuid.UUID(int=id)} was inserted" in await found(here)
+
+
+ANCHOR = "INSERT INTO sigra_audit_anchors SELECT {values}, key_id, mac FROM sigra_audit_seals LIMIT 1"
+UNREADABLE = {
+    "a row's MAC": "UPDATE sigra_audit SET mac = 'text' WHERE subject_id LIKE '%4'",
+    "a seal's MAC": "UPDATE sigra_audit_seals SET mac = 7 WHERE position = 5",
+    "a seal's hash": "UPDATE sigra_audit_seals SET hash = 'text' WHERE position = 5",
+    "a place": "UPDATE sigra_audit_seals SET position = 'text' WHERE position = 5",
+    "an id": f"INSERT INTO sigra_audit SELECT 'text', {', '.join(FIELDS[1:])}, key_id, mac FROM sigra_audit LIMIT 1",
+    "an anchor's time": ANCHOR.format(values="-1, hash, 'text'"),
+    "an anchor's hash": ANCHOR.format(values="-1, 'text', made_at"),
+    "an anchor's place": ANCHOR.format(values="'text', hash, made_at"),
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+@pytest.mark.databases("sqlite")
+async def test_a_value_of_another_type_is_found_and_nothing_fails_by_it(room, database, what):
+    """SQLite takes any."""
+    async with room(database) as here:
+        await filled(here)
+        await here.auth.db.transaction(lambda tx: tx.exec_driver_sql(UNREADABLE[what]))
+
+        assert await found(here)
+
+
 @pytest.mark.databases("sqlite")
 async def test_a_value_that_cannot_be_read_is_a_row_that_was_edited(room, database):
     async with room(database) as here:

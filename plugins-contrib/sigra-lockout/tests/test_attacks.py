@@ -304,3 +304,20 @@ async def test_hc48_the_place_of_another_plugin_decides_nothing(
 
     assert [number for number, _ in seen] == [5 if raised is None else 0] * 2
     assert all(200 not in statuses for _, statuses in seen)
+
+
+# The way back
+
+
+async def test_hc40_guesses_during_a_lock_leave_the_owner_their_tries_at_its_end(crowd: Any, database: str) -> None:
+    postbox = Postbox()
+    async with running(database, [*PLUGINS, postbox], limits={"rules": {"sign_in_account": "10/hour"}}) as client:
+        await make_user(client.sigra)
+        others = [(await crowd(client).guess(number=number)).status_code for number in range(17)]
+        await client.sigra.worker.work()
+        owner = crowd(client).browser(999)
+        unlocked = await owner.post("/auth/unlock", json={"token": postbox.token()})
+        answer = await owner.post("/auth/login", json={"email": "ada@example.com", "password": PASSWORD})
+
+    assert others == [401] * 15 + [429] * 2
+    assert (unlocked.status_code, answer.status_code) == (204, 200)

@@ -8,7 +8,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from sigra.cli.database import behind, own_tables
-from sigra.cli.doctor import outbox, rights
+from sigra.cli.doctor import limits, outbox, rights
 from sigra.cli.doctor.files import database_file
 from sigra.cli.doctor.finding import Finding
 from sigra.core import Sigra
@@ -59,4 +59,4 @@ async def _drift(auth: Sigra) -> list[Finding]:
         Finding(SUBJECT, line, "Undo what was changed by hand: the revisions are all there already.")
         for line in differences
     ]
-    return drift or [*await outbox.findings(auth), *await rights.findings(auth)]
+    return drift or [*await outbox.findings(auth), *await rights.findings(auth), *await limits.findings(auth)]

@@ -118,11 +118,6 @@ def first_id(at: datetime) -> uuid.UUID:
     return uuid.UUID(int=max(0, int(at.timestamp() * 1000)) << 80)
 
 
-def time_of(id: uuid.UUID) -> datetime:
-    """When the row of that id was written, to the millisecond."""
-    return datetime.fromtimestamp((id.int >> 80) / 1000, UTC)
-
-
 def moment(at: datetime) -> str:
     """RFC 3339 in UTC with `Z`, to the microsecond, so that texts sort."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -43,11 +43,15 @@ class Keys:
         """The id of the first key, and what it makes of the message."""
         return self.ids[0], self._macs(label, message)[0]
 
-    def verify(self, label: str, message: bytes, key_id: str, mac: bytes) -> bool | None:
-        """Whether the key of that id made it; None when that key is not there."""
+    def verify(self, label: str, message: bytes, key_id: str, mac: object) -> bool | None:
+        """Whether the key of that id made it; None when that key is not there.
+
+        Args:
+            mac: As it was read: SQLite takes a value of any type.
+        """
         if key_id not in self.ids:
             return None
-        return hmac.compare_digest(self._macs(label, message)[self.ids.index(key_id)], mac)
+        return isinstance(mac, bytes) and hmac.compare_digest(self._macs(label, message)[self.ids.index(key_id)], mac)
 
     def verify_by_any(self, label: str, message: bytes, mac: bytes, length: int = 32) -> bool:
         """Whether one of the keys made it, or its first bytes."""

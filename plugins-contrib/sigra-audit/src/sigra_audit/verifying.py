@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Select, exists, func, select
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sigra import Auth
 from sigra_audit.chain import ANCHOR, SEAL, START, Checkpoint, Link, link_of, vouches
-from sigra_audit.entries import FIELDS, entry_of, is_authentic, time_of
+from sigra_audit.entries import FIELDS, entry_of, first_id, is_authentic
 from sigra_audit.keys import Keys
 from sigra_audit.tables import Tables
 
@@ -89,15 +89,16 @@ class Verifier:
         return found
 
     async def _start(self) -> Link:
+        anchors = self.tables.anchors
+        found = await self._read(select(anchors).order_by(anchors.c.position.desc()).limit(1), "the anchor")
         async with self.auth.db.connect() as tx:
-            anchors = self.tables.anchors
-            row = (await tx.execute(select(anchors).order_by(anchors.c.position.desc()).limit(1))).mappings().first()
             first = await tx.scalar(select(func.min(self.tables.seals.c.position)))
-        if row is None:
+        if not found:
+            # Or a row would seem to have a place, at which nobody looks.
+            if first is not None and first <= START.position:
+                raise Tampered("the seal was inserted: the chain begins after it", first)
             return START
-        # Retention makes an anchor and takes away what is before it in one transaction.
-        if first is not None and first <= row["position"]:
-            raise Tampered("the anchor was inserted: rows from before it are still there", row["position"])
+        [row] = found
         vouched = vouches(row, ANCHOR, self.keys)
         if vouched is None:
             raise Tampered(
@@ -105,6 +106,9 @@ class Verifier:
             )
         if not vouched:
             raise Tampered("the anchor, which stands for what retention took away, was edited", row["position"])
+        # Retention makes an anchor and takes away what is before it in one transaction.
+        if first is not None and first <= row["position"]:
+            raise Tampered("the anchor was inserted: rows from before it are still there", row["position"])
         return link_of(row)
 
     async def _sealed(self, position: int) -> AsyncIterator[Mapping[Any, Any]]:
@@ -137,24 +141,29 @@ class Verifier:
             rows.append(row)
         return rows
 
+    async def _read(self, query: Select[Any], what: str) -> Sequence[Mapping[Any, Any]]:
+        """Rows that have no place by which one that cannot be read could be named."""
+        try:
+            async with self.auth.db.connect() as tx:
+                rows: Sequence[Mapping[Any, Any]] = (await tx.execute(query)).mappings().all()
+        except (ValueError, TypeError) as error:
+            raise Tampered(f"{what} was inserted or edited: it cannot even be read") from error
+        return rows
+
     async def _unsealed(self, found: Verified) -> None:
         entries, seals = self.tables.entries, self.tables.seals
-        now, last = self.auth.clock(), uuid.UUID(int=0)
         unsealed = ~exists(select(seals.c.position).where(seals.c.entry_id == entries.c.id))
-        while True:
-            query = select(entries).where(entries.c.id > last, unsealed).order_by(entries.c.id).limit(PAGE)
-            async with self.auth.db.connect() as tx:
-                rows = (await tx.execute(query)).mappings().all()
+        query = select(entries).where(unsealed).order_by(entries.c.id).limit(PAGE)
+        page, oldest = query, first_id(self.auth.clock() - WINDOW)
+        while rows := await self._read(page, "a row without a place in the chain"):
             for row in rows:
-                self._check_fresh(row, now)
+                self._check_fresh(row, oldest)
             found.fresh_count += len(rows)
             found.fresh += [row["id"] for row in rows][: 10 - len(found.fresh)]
-            if len(rows) < PAGE:
-                return
-            last = rows[-1]["id"]
+            page = query.where(entries.c.id > rows[-1]["id"])
 
-    def _check_fresh(self, row: Mapping[Any, Any], now: datetime) -> None:
-        if time_of(row["id"]) < now - WINDOW:
+    def _check_fresh(self, row: Mapping[Any, Any], oldest: uuid.UUID) -> None:
+        if row["id"] < oldest:
             raise Tampered(
                 f"row {row['id']} was inserted, or never sealed: it is older than {WINDOW.seconds} seconds and has no "
                 "place in the chain. If no process has run since, `sigra audit seal` gives it one"
