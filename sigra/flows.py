@@ -31,6 +31,7 @@ from sigra.errors import (
     LoginExpired,
     OtherAccount,
     SessionRequired,
+    TooManyAttempts,
     Unauthenticated,
     Unavailable,
 )
@@ -106,7 +107,7 @@ class Seam:
         try:
             yield attempt
             if attempt.blocked:
-                raise InvalidCredentials
+                raise InvalidCredentials  # noqa: TRY301  (recorded like one that the block raises)
         except InvalidCredentials as error:
             raise await self._record_failure(request, attempt, error) from error
 
@@ -138,12 +139,21 @@ class Seam:
             await self.calls.each(self.auth, hookspecs.before_attempt, attempt=attempt)
         except InvalidCredentials:
             attempt = replace(attempt, blocked=True)
-        await self.limits.count("proof", client=attempt.client, account=_guessed(attempt))
+        await self._count_proof(attempt)
         if notes.pending is not None:
             await self._count_factor(attempt, notes.pending)
         await self._count_try(notes.pending)
         notes.attempts.append(attempt)
         return attempt
+
+    async def _count_proof(self, attempt: Attempt) -> None:
+        """Count what is looked at next; what a lock turns down is counted too, for the work, and never refused."""
+        try:
+            await self.limits.count("proof", client=attempt.client, account=_guessed(attempt))
+        except TooManyAttempts:
+            # An answer of its own would tell when the lock began, and so whether somebody signed in meanwhile.
+            if not attempt.blocked:
+                raise
 
     async def _subject(self, attempt: Attempt) -> str | None:
         """By what tries at the account are counted."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigra_audit.redaction import METADATA_BYTES, is_secret, metadata_text, plain
+from sigra_audit.redaction import METADATA_BYTES, identifier, is_secret, metadata_text, plain
 
 TOKEN = "Zm9vYmFyYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx"
 assert len(TOKEN) == 43
@@ -156,6 +156,11 @@ def test_hc47_no_value_keeps_a_row_from_being_made(value):
 
         assert isinstance(json.loads(text), dict)
         assert "hunter2" not in text
+
+
+def test_an_id_of_any_size_is_text():
+    assert identifier(7) == "7"
+    assert identifier(10**5000) == "[int]"
 
 
 def raised_by(metadata):

@@ -49,6 +49,15 @@ def test_hc40_locks_in_a_row_are_twice_as_long_and_never_for_good() -> None:
     assert set(lengths[8:]) == {24 * HOUR}
 
 
+def test_hc40_a_lock_of_a_clock_that_was_ahead_keeps_nobody_out() -> None:
+    clock = FrozenClock()
+    count = locked(fresh(clock), clock)
+    clock.tick(-timedelta(days=365))
+
+    assert not count.is_locked(clock())
+    assert RULE.after(count, clock()).failures == 1
+
+
 def test_a_lock_is_over_at_its_end_and_five_more_tries_are_open() -> None:
     clock = FrozenClock()
     count = locked(fresh(clock), clock)

@@ -96,7 +96,7 @@ def identifier(value: object) -> str | None:
     """An id as text: of whatever type a plugin's are."""
     if value is None:
         return None
-    if isinstance(value, uuid.UUID | int):
+    if isinstance(value, uuid.UUID) or (isinstance(value, int) and value.bit_length() <= DIGITS):
         return str(value)[:64]
     return plain(value, 64) or f"[{type(value).__name__}]"[:64]
 

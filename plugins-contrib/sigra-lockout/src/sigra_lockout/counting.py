@@ -8,6 +8,9 @@ from datetime import datetime, timedelta
 QUIET = timedelta(days=1)
 """After so long without a try that was looked at, and without a lock, all is forgotten."""
 
+LONGEST = timedelta(days=1)
+"""No lock can be set to be longer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Count:
@@ -26,7 +29,8 @@ class Count:
     expires_at: datetime
 
     def is_locked(self, now: datetime) -> bool:
-        return self.locked_until is not None and now < self.locked_until
+        """Whether it is; a lock that ends too far ahead is of a clock that was wrong, and would keep its owner out."""
+        return self.locked_until is not None and now < self.locked_until <= now + LONGEST
 
 
 @dataclass(frozen=True, slots=True)

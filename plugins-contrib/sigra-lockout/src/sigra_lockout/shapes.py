@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sigra import Event
+from sigra_lockout.counting import LONGEST
 
 
 class MailedToken(BaseModel):
@@ -30,7 +31,7 @@ class Options(BaseModel):
 
     failures: Annotated[int, Field(ge=1, le=100)] = 5
     first: Annotated[timedelta, Field(ge=timedelta(minutes=1))] = timedelta(minutes=15)
-    longest: Annotated[timedelta, Field(le=timedelta(days=1))] = timedelta(hours=24)
+    longest: Annotated[timedelta, Field(le=LONGEST)] = LONGEST
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
