@@ -68,7 +68,7 @@ def test_hc49_a_wrong_configuration_is_a_paragraph_and_status_2(bare: Run, comma
 
 
 def test_every_command_of_the_core_is_tried_with_wrong_configurations():
-    light = {"calibrate", "demo", "doctor", "keys", "plugins"}
+    light = {"attack", "calibrate", "demo", "doctor", "keys", "plugins"}
 
     assert {command[0] for command in NEEDY} | light == {*COMMANDS, "api-keys"}
 

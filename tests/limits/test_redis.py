@@ -203,7 +203,7 @@ async def test_hc42_without_redis_and_database_nobody_is_let_in(redis: str) -> N
         "redis://ada:hun#ter2@127.0.0.1:x/0?db=hunter2",
     ],
 )
-def test_hc49_a_wrong_url_stops_the_start_and_is_not_told(url: str) -> None:
+def test_hc21_a_wrong_url_stops_the_start_and_is_not_told(url: str) -> None:
     with pytest.raises(ConfigurationError) as told:
         Sigra(cheap_settings(limits={"url": url}), ["sessions"])
 

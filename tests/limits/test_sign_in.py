@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import argon2
-import httpx2
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
 from sigra import Auth, InvalidCredentials, Login, Route, hookimpl
+from sigra.plugins.password import Password
 from sigra.testing import EMAIL, PASSWORD, Client, FrozenClock, make_api_key, make_user
 from tests.apps import Postbox, running
 from tests.plugins.answers import Answers
@@ -179,8 +178,6 @@ async def of_every_kind(auth: Any) -> None:
     await make_user(auth, "unproven@example.com", email_verified=False)
     disabled = await make_user(auth, "disabled@example.com")
     await auth.db.transaction(lambda tx: auth.users.set_status(tx, disabled, "disabled"))
-    from sigra.plugins.password import Password
-
     old = await make_user(auth, "legacy@example.com", None)
     await auth.db.transaction(lambda tx: auth.plugin(Password).set(auth, tx, old, LEGACY))
 
@@ -279,6 +276,32 @@ async def test_hc40_one_client_gets_ten_proofs_in_any_minute_over_all_accounts(
     assert all(len([one for one in proven if start <= one < start + 60]) <= 10 for start in proven)
 
 
+async def test_hc40_an_account_is_counted_over_all_clients_and_no_other_with_it() -> None:
+    async with running(MEMORY, limits={"rules": {"sign_in_account": "3/hour"}}) as client:
+        user = await make_user(client.sigra)
+        outcomes = [await guess(at(client, f"203.0.113.{number}")) for number in range(5)]
+        owner = await at(client, "198.51.100.1").sign_in(user)
+        another = await guess(at(client, "198.51.100.1"), email="bob@example.com")
+
+    assert outcomes == [401, 401, 401, 429, 429]
+    assert owner.status_code == 429
+    assert another == 401
+
+
+async def test_hc40_a_mailed_link_is_not_kept_back_by_others_guesses() -> None:
+    box = Postbox()
+    async with running(MEMORY, ["defaults", box], limits={"rules": {"sign_in_account": "3/hour"}}) as client:
+        await make_user(client.sigra)
+        guesses = [await guess(at(client, f"203.0.113.{number}")) for number in range(4)]
+        owner = at(client, "198.51.100.1")
+        await owner.post("/auth/magic-link", json={"email": EMAIL})
+        await client.sigra.worker.work()
+        in_by_link = await owner.post("/auth/magic-link/verify", json={"token": box.token()})
+
+    assert guesses[-1] == 429
+    assert in_by_link.status_code == 200
+
+
 async def test_hc40_all_routes_share_the_ten_proofs(hashes: list[str]) -> None:
     box = Postbox()
     async with running(MEMORY, ["defaults", Factor(), Knock(), box], limits={}) as client:
@@ -350,7 +373,7 @@ async def test_hc40_many_attempts_within_one_request_are_counted_each() -> None:
                     try:
                         async with auth.attempt(request, method="greedy", email=EMAIL):
                             looked_at.append(number)
-                            raise InvalidCredentials
+                            raise InvalidCredentials  # noqa: TRY301
                     except InvalidCredentials:
                         continue
                 return Response()
@@ -402,20 +425,21 @@ async def test_hc13_a_factor_is_counted_at_the_account_that_waits_whomever_its_a
     [
         {"json": {"email": EMAIL}},
         {"json": {**WRONG, "password": "x" * 1025}},
-        {"json": {**WRONG, "stranger": 1}},
         {"content": b"{", "headers": {"content-type": "application/json"}},
         {"content": b"email=ada", "headers": {"content-type": "text/plain"}},
         {"data": {"email": EMAIL}},
         {"data": {**WRONG, "_method": "DELETE"}},
     ],
-    ids=["lacking", "long", "unknown", "broken", "plain", "form", "method"],
+    ids=["lacking", "long", "broken", "plain", "form", "method"],
 )
 async def test_a_malformed_sign_in_is_neither_hashed_nor_counted(sent: dict[str, Any], hashes: list[str]) -> None:
     async with running(MEMORY, limits={"rules": {"sign_in_client": "1/minute"}}) as client:
-        malformed = [(await client.post("/auth/login", **sent)).status_code for _ in range(5)]
-        assert hashes == []
+        browser = at(client, client.address[0])
+        malformed = [(await browser.post("/auth/login", **sent)).status_code for _ in range(5)]
+        hashed = list(hashes)
         counted = [await guess(client), await guess(client)]
 
+    assert hashed == []
     assert set(malformed) <= {400, 405, 415, 422}
     assert counted == [401, 429]
 
@@ -432,21 +456,17 @@ async def test_no_other_method_looks_at_a_proof(method: str, hashes: list[str]) 
     assert counted == 401
 
 
-async def test_what_needs_no_proof_costs_no_statement_more(database: str) -> None:
-    sent: dict[bool, list[Any]] = {}
-    for enabled in (False, True):
-        async with running(database if not enabled else MEMORY, limits={"enabled": enabled}) as client:
-            user = await make_user(client.sigra)
-            key = await make_api_key(client.sigra, user)
-            await client.sign_in(user)
-            answers = Answers(client.sigra)
-            for headers in ({}, {"authorization": f"Bearer {key}"}, {"cookie": ""}):
-                for _ in range(3):
-                    await answers.add(await client.get("/", headers=headers))
-            sent[enabled] = [answer.statements for answer in answers._seen]
+async def test_what_needs_no_proof_is_not_counted() -> None:
+    async with running(MEMORY, limits={}) as client:
+        user = await make_user(client.sigra)
+        key = await make_api_key(client.sigra, user)
+        await client.sign_in(user)
+        answers = Answers(client.sigra)
+        for browser in (client, at(client, "203.0.113.8"), at(client, "203.0.113.9", authorization=f"Bearer {key}")):
+            for path in ("/", "/auth/session", "/auth/login"):
+                await answers.add(await browser.get(path))
 
-    assert sent[True] == sent[False]
-    assert all(statements == () for statements in sent[True])
+    assert not [one for answer in answers._seen for one in answer.statements if "sigra_limits" in one]
 
 
 async def test_guessed_keys_are_not_counted_and_never_right() -> None:

@@ -174,7 +174,10 @@ class EmailVerification:
         async def prove(tx: AsyncConnection, user: User) -> None:
             await self._prove(auth, held, holder, tx)
 
-        return await auth.sign_in(request, login, prove)
+        try:
+            return await auth.sign_in(request, login, prove)
+        except InvalidCredentials as gone:
+            raise InvalidToken from gone  # the same was sent twice, and the other was first
 
     async def _opened(
         self, auth: Auth, held: HeldToken, holder: Holder, tx: AsyncConnection
