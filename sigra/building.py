@@ -97,13 +97,14 @@ def limits(
         counts: The application's own database.
     """
     by_action = rules(brought, options.rules)
+    actions = frozenset(by_action)
     if not options.enabled:
         _log.warning(
             "limits are switched off: nothing slows down who guesses passwords. Set SIGRA_LIMITS__ENABLED=true, "
             "unless something before the application limits by client and by account."
         )
         by_action = {}
-    return Limits(by_action, open_store(options.url.get_secret_value(), counts, clock), keys)
+    return Limits(actions, by_action, open_store(options.url.get_secret_value(), counts, clock), keys)
 
 
 def templates(settings: Settings, brought: Iterable[tuple[str, Sequence[Source]]]) -> list[Source]:

@@ -115,11 +115,19 @@ class Seam:
         self, request: HTTPConnection, action: str, *, account: str | None = None, recipient: str | None = None
     ) -> None:
         """Count an action against the limits on it; see `Auth.limit`."""
+        if action not in self.limits.actions:
+            raise RuntimeError(f"no limit is on the action {action}: bring one by register_limits")
         notes = exchange.of(request)
         notes.limited.add(action)
-        await self.limits.count(
-            action, client=notes.client, account=_canonical(account), recipient=_canonical(recipient)
-        )
+        account, recipient = [await self._known_by(request, action, address) for address in (account, recipient)]
+        await self.limits.count(action, client=notes.client, account=account, recipient=recipient)
+
+    async def _known_by(self, request: HTTPConnection, action: str, address: str | None) -> str | None:
+        """By what is counted whatever is done about an address: as a try at its account would be."""
+        email = _canonical(address)
+        if email is None:
+            return None
+        return await self._subject(Attempt(action, exchange.of(request).client, email, request=request))
 
     async def count(self, request: HTTPConnection, error: InvalidCredentials) -> InvalidCredentials:
         """Account for a wrong proof that reached the edge, so that a plugin without attempts is under limits too."""

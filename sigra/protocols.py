@@ -291,6 +291,7 @@ class Auth(Protocol):
 
         Raises:
             TooManyAttempts: A limit is used up; says after how many seconds it is not.
+            RuntimeError: No limit is on that action.
         """
         ...
 

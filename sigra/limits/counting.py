@@ -18,10 +18,12 @@ class Limits:
     """The limits that hold here.
 
     Args:
+        actions: Those that a limit is on, also when limits are switched off.
         by_action: The rules of each action, in the order in which all count them; empty when limits are switched off.
         keys: Subjects are stored as digests: a store is no list of who has an account.
     """
 
+    actions: frozenset[str]
     by_action: Mapping[str, tuple[Rule, ...]]
     store: Store
     keys: KeyRing

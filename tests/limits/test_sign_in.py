@@ -12,7 +12,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sigra import Auth, InvalidCredentials, Login, Route, hookimpl
+from sigra import Auth, InvalidCredentials, Login, MailRequest, Route, hookimpl
 from sigra.plugins.password import Password
 from sigra.testing import EMAIL, PASSWORD, Client, FrozenClock, make_api_key, make_user
 from tests.apps import Postbox, running
@@ -230,6 +230,30 @@ async def test_hc07_every_spelling_of_an_address_is_one_account_and_one_recipien
 
     assert proofs == [401, 401, 401, 429, 429]
     assert mails == [202, 202, 202, 429, 429]
+
+
+async def test_hc40_no_mail_is_asked_for_uncounted() -> None:
+    class Mailer:
+        name, api = "mailer", 1
+
+        @hookimpl
+        def register_routes(self, auth: Auth) -> list[Route]:
+            async def mail(request: Request) -> Response:
+                asked = MailRequest("password_reset", EMAIL)
+                await auth.db.transaction(partial(auth.request_mail, request=asked))
+                return Response()
+
+            return [Route("/mailer", mail, methods=["POST"])]
+
+    box = Postbox()
+    async with running(MEMORY, ["defaults", box, Mailer()], limits={}) as client:
+        await make_user(client.sigra)
+        browser = Client(client.app, client.sigra, raises=False)
+        response = await browser.post("/auth/mailer")
+        await client.sigra.worker.work()
+
+    assert response.status_code == 500
+    assert box.kinds == []
 
 
 # Ten proofs a minute, whatever is tried
