@@ -16,9 +16,10 @@ from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeout
 
 from sigra.db.loops import PerLoop
-from sigra.errors import ConfigurationError
+from sigra.errors import ConfigurationError, Unavailable
 from sigra.limits.database import DatabaseStore
 from sigra.limits.windows import Window
 
@@ -39,8 +40,9 @@ PREFIX = "sigra-limits"
 class RedisStore:
     """Moving windows in Redis, each taken by one atomic script.
 
-    A Redis that is down, slow, full or read-only makes nobody uncounted: the database counts meanwhile, for all workers
-    together, from nothing at first, so that an outage gives away at most one more window.
+    A Redis that is down, full or read-only makes nobody uncounted: the database counts meanwhile, for all workers
+    together, from nothing at first, so that an outage gives away at most one more window. Who only waits too long for a
+    Redis that answers others is told to come back: a crowd is no outage, and must not get that second window.
 
     Args:
         url: `redis://` or `rediss://`; never shown, since it may hold a password.
@@ -57,7 +59,11 @@ class RedisStore:
         _check(url)
 
     async def take(self, windows: Sequence[Window]) -> int | None:
-        """See `Store.take`."""
+        """See `Store.take`.
+
+        Raises:
+            Unavailable: Redis answers, but not this one in time; or neither it nor the database can count.
+        """
         down = self._look_again is not None
         if not self._may_ask():
             return await self._instead.take(windows)
@@ -65,6 +71,8 @@ class RedisStore:
             async with asyncio.timeout(PATIENCE):
                 wait = await _take(self._opened.get().storage, windows)
         except (RedisError, OSError, TimeoutError) as error:
+            if isinstance(error, (RedisTimeout, TimeoutError)) and await self.serves():
+                raise Unavailable from None
             self._left(error)
             return await self._instead.take(windows)
         if down:
@@ -73,11 +81,7 @@ class RedisStore:
 
     async def serves(self) -> bool:
         """Whether Redis answers."""
-        try:
-            async with asyncio.timeout(PATIENCE):
-                return await self._opened.get().storage.check()
-        except TimeoutError:
-            return False
+        return await self._opened.get().answers()
 
     async def aclose(self) -> None:
         """Close the running loop's connections; a later use opens new ones."""
@@ -110,11 +114,13 @@ class RedisStore:
 class _Opened:
     """What one event loop has of Redis."""
 
+    asking: asyncio.Task[bool] | None = None
+
     def __init__(self, url: str) -> None:
         self.pool = BlockingConnectionPool.from_url(
             url,
             max_connections=CONNECTIONS,
-            timeout=PATIENCE,
+            timeout=None,  # who waits for one ends by its own patience: having none free is no lost connection
             socket_timeout=PATIENCE,
             socket_connect_timeout=PATIENCE,
             # Once: a connection may have been closed by the other side while it idled.
@@ -122,6 +128,25 @@ class _Opened:
         )
         given: dict[str, Any] = {"connection_pool": self.pool}
         self.storage = RedisStorage(f"async+{url}", implementation="redispy", key_prefix=PREFIX, **given)
+
+    async def answers(self) -> bool:
+        """Whether Redis answers at all, past all who wait for a connection; asked once for those who ask at once."""
+        if self.asking is None or self.asking.done():
+            self.asking = asyncio.create_task(self._ping())
+        # One who leaves ends it for nobody else.
+        return await asyncio.shield(self.asking)
+
+    async def _ping(self) -> bool:
+        connection: Any = self.pool.make_connection()  # type: ignore[no-untyped-call]
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await connection.connect()
+                await connection.send_command("PING")
+                return bool(await connection.read_response())
+        except (RedisError, OSError, TimeoutError):
+            return False
+        finally:
+            await connection.disconnect(nowait=True)
 
 
 async def _take(storage: RedisStorage, windows: Sequence[Window]) -> int | None:

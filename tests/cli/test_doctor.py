@@ -323,6 +323,13 @@ def test_a_file_without_secrets_may_be_read(sound: Run, folder: Path, text: str,
     assert len(found(sound)) == problems
 
 
+def test_the_password_of_redis_is_a_secret_too(sound: Run, folder: Path):
+    (folder / "sigra.toml").write_text('[limits]\nurl = "redis://:tiger@127.0.0.1:1"')
+    (folder / "sigra.toml").chmod(0o644)
+
+    assert subjects(found(sound)) == ["sigra.toml", "SIGRA_LIMITS__URL"]
+
+
 def test_the_named_file_is_looked_at_in_its_place(sound: Run, folder: Path):
     (folder / "other.toml").write_text('home = "/"')
     (folder / "other.toml").chmod(0o622)

@@ -27,21 +27,24 @@ def limited(database: str, store: str = "database:", clock: FrozenClock | None =
     return Sigra(cheap_settings(database, limits={"url": store}), ["sessions"], clock=clock or FrozenClock())
 
 
+def refusals(database: str) -> set[str]:
+    """What the others are told: on SQLite, who waits too long for the turn to write is told to come back."""
+    return {"too_many_attempts", "unavailable"} if database.startswith("sqlite") else {"too_many_attempts"}
+
+
 async def test_hc42_200_at_once_pass_exactly_the_limit(filled: str) -> None:
     async with limited(filled) as auth:
         of_a_client, of_an_account = await at_once(auth, ONE, 200), await at_once(auth, MANY, 200)
 
-    assert of_a_client == {"passed": 10, "too_many_attempts": 190}
-    assert of_an_account == {"passed": 90, "too_many_attempts": 110}
+    assert (of_a_client.pop("passed"), of_an_account.pop("passed")) == (10, 90)
+    assert {*of_a_client, *of_an_account} <= refusals(filled)
 
 
 async def test_hc42_200_at_once_by_two_processes_pass_exactly_the_limit(filled: str) -> None:
     of_a_client, of_an_account = await race(filled, "database:", [ONE, MANY])
 
-    # Who waits too long for the turn to write to SQLite is told to come back.
-    others = {"too_many_attempts", "unavailable"} if filled.startswith("sqlite") else {"too_many_attempts"}
     assert (of_a_client.pop("passed"), of_an_account.pop("passed")) == (10, 90)
-    assert {*of_a_client, *of_an_account} <= others
+    assert {*of_a_client, *of_an_account} <= refusals(filled)
 
 
 @pytest.mark.parametrize("store", ["redis", "memory:"])

@@ -114,6 +114,39 @@ async def test_hc42_200_at_once_pass_exactly_the_limit_while_redis_stands_still(
     assert sorted(answers) == [[401]] * 10 + [[429]] * 190
 
 
+async def test_hc42_a_crowd_is_no_outage_and_gets_no_second_window(
+    redis: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with limited(redis) as (browser, _):
+        before = await guesses(browser, 2)
+        with client.Redis.from_url(redis) as connection:
+            # Counting waits, and everything else is answered: as when too many are counted before.
+            connection.execute_command("CLIENT", "PAUSE", 60_000, "WRITE")
+            crowd = await asyncio.gather(*(guesses(browser, 1) for _ in range(40)))
+            connection.execute_command("CLIENT", "UNPAUSE")
+        after = await guesses(browser, 1)
+
+    assert before == [401, 401]
+    assert crowd == [[503]] * 40
+    assert after == [429]
+    assert "Redis does not count" not in caplog.text
+
+
+async def test_who_asks_at_once_whether_redis_answers_asks_it_once(redis: str) -> None:
+    async with limited(redis) as (browser, _):
+        store = browser.sigra.limits.store
+        with client.Redis.from_url(redis) as connection:
+            before = connection.info("stats")["total_connections_received"]
+            up = await asyncio.gather(*(store.serves() for _ in range(50)))
+            asked = connection.info("stats")["total_connections_received"] - before
+        with standing_still(redis):
+            down = await store.serves()
+
+    assert up == [True] * 50
+    assert asked == 1
+    assert down is False
+
+
 async def test_hc45_nobody_waits_for_a_redis_that_stands_still_but_one_each_few_seconds(redis: str) -> None:
     async with limited(redis, "1000/minute") as (browser, clock):
         store = browser.sigra.limits.store

@@ -130,7 +130,7 @@ async def test_hc42_who_waits_as_long_as_was_told_gets_in_and_nobody_sooner(data
         user = await make_user(client.sigra)
         for _ in range(10):
             await guess(client)
-            clock.tick(timedelta(seconds=1.7))
+            clock.tick(timedelta(seconds=1.73))
         refused = await client.sign_in(user)
         seconds = int(refused.headers["retry-after"])
         clock.tick(timedelta(seconds=seconds - 1))

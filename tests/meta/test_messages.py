@@ -28,9 +28,7 @@ RECEIVED = MappingProxyType(
         ),
         "api_key_created": "test_api_keys.py::test_the_mailbox_is_told_of_a_key_and_not_what_it_is",
         "deletion_scheduled": "test_account_deletion.py::test_an_account_is_closed_at_once_and_says_until_when",
-        "account_locked": (
-            "sigra-lockout/tests/test_unlocking.py::test_one_mail_a_lock_goes_to_the_stored_address"
-        ),
+        "account_locked": ("sigra-lockout/tests/test_unlocking.py::test_one_mail_a_lock_goes_to_the_stored_address"),
         "account_deleted": "test_account_deletion.py::test_an_account_is_erased_when_its_grace_is_over",
     }
 )

@@ -75,8 +75,8 @@ def _holds_secrets(path: Path) -> bool:
         options = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return True  # what cannot be read may hold anything
-    mail = options.get("mail")
-    urls = [options.get("database_url"), mail.get("url") if isinstance(mail, dict) else None]
+    sections = [options.get(name) for name in ("mail", "limits")]
+    urls = [options.get("database_url"), *(its.get("url") for its in sections if isinstance(its, dict))]
     return "secret_keys" in options or any(map(_has_password, urls))
 
 
