@@ -23,7 +23,8 @@ from starlette.types import ASGIApp
 
 from sigra import building, hooks, hookspecs
 from sigra import settings as options
-from sigra.crypto import KeyRing
+from sigra.authenticators import UserAuthenticators
+from sigra.crypto import KeyRing, Vault
 from sigra.db.engine import Database
 from sigra.db.pending import PendingSignIns
 from sigra.db.schema import core_tables
@@ -104,7 +105,7 @@ class Sigra:
         clock: Callable[[], datetime] = utc_now,
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        self._clock = clock
+        self._clock, self._random = clock, random
         available = hooks.installed()
         chosen = hooks.select(settings.plugins if plugins is None else plugins, available)
         self.settings, self.plugins = building.activate(settings, chosen, available, (LOGIN_COOKIE,))
@@ -120,6 +121,8 @@ class Sigra:
         self.tokens = SingleUseTokens(core.tokens, keys, clock=clock, random=random)
         self.outbox = Outbox(core.outbox, clock=clock, random=random)
         pendings = PendingSignIns(core.pending_sign_ins, self.users, keys, clock=clock, random=random)
+        self.vault = Vault([key.get_secret_value() for key in settings.secret_keys])
+        self.authenticators = UserAuthenticators(self)
         self.hasher = building.hasher(self.settings)
         found = self.calls.collecting(self, hookspecs.register_tables, metadata=self.metadata)
         self.tables = hooks.claim_tables(found, self.metadata, core.names)
@@ -246,6 +249,9 @@ class Sigra:
     def clock(self) -> datetime:
         return self._clock()
 
+    def random(self, count: int) -> bytes:
+        return self._random(count)
+
     def url_for(self, name: str, /, **path_params: Any) -> str:
         path = self._table.url_path_for(name, **path_params)
         return f"{self.settings.base_url}{self.settings.mount_path}{path}"
@@ -312,8 +318,8 @@ class Sigra:
     async def sign_in(self, request: Request, login: Login, change: Change | None = None) -> Response:
         return await self.seam.sign_in(request, login, change)
 
-    async def renew(self, request: Request, change: Change) -> Response:
-        return await self.seam.renew(request, change)
+    async def renew(self, request: Request, change: Change, *, page: str | None = None, status: int = 200) -> Response:
+        return await self.seam.renew(request, change, page=page, status=status)
 
     async def pending(self, request: Request) -> Login:
         return await self.seam.pending(request)

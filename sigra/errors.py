@@ -21,14 +21,16 @@
     ├── MethodNotAllowed              405
     ├── RequestTimeout                408
     ├── Conflict                      409
-    │   └── OtherAccount
+    │   ├── OtherAccount
+    │   └── LastAuthenticator
     ├── PayloadTooLarge               413
     ├── UnsupportedMediaType          415
     ├── ValidationFailed              422  names the fields
     │   └── WeakPassword              422  a new password breaks a rule
     ├── InternalError                 500  a plugin's bug, without its text
     └── Unavailable                   503  come back later; nobody was let in
-        └── HookFailed                     a plugin failed where it could have refused
+        ├── HookFailed                     a plugin failed where it could have refused
+        └── SealBroken                     what was sealed at rest does not open
 
 A subclass in a plugin sets `code` and, if it differs, `status` and `title`; the plugin lists it in its `errors`.
 """
@@ -311,6 +313,16 @@ class OtherAccount(Conflict):
     detail = "Another account is signed in. Sign out first."
 
 
+class LastAuthenticator(Conflict):
+    """Raised for taking away the last way in to an account.
+
+    Cure: Add another one first: a password, or a passkey.
+    """
+
+    code, title = "last_authenticator", "The last way in"
+    detail = "This is the last way to sign in to this account. Add another one first."
+
+
 class PayloadTooLarge(SigraError):
     """Raised for a body above the mount path's limit.
 
@@ -418,3 +430,20 @@ class HookFailed(Unavailable):
 
     Cure: The same; the log of the server names the plugin.
     """
+
+
+class SealBroken(Unavailable):
+    """Raised when what was sealed at rest does not open; the log of the server names table and column.
+
+    Cure: The operator puts the key back into `SIGRA_SECRET_KEYS`, or restores the row; `sigra doctor` counts such rows.
+
+    Args:
+        table: Where it is stored.
+        column: The same.
+        sealed: How it was sealed instead.
+    """
+
+    def __init__(self, table: str, column: str, sealed: str) -> None:
+        super().__init__()
+        self.place = f"{table}.{column}"
+        self.reason = f"a value of {table}.{column} was sealed {sealed}"

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from starlette.requests import HTTPConnection
 
-from sigra.models import Attempt, Login, User
+from sigra.models import Attempt, Authenticator, Login, User
 
 Outcome = Literal["success", "failure"]
 
@@ -45,6 +45,22 @@ class SignOut(Action):
     """A user ends the present session."""
 
     name: ClassVar[str] = "sign_out"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddAuthenticator(Action):
+    """A user gets another way to prove who they are."""
+
+    name: ClassVar[str] = "add_authenticator"
+    authenticator: Authenticator
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoveAuthenticator(Action):
+    """One of a user's ways to prove who they are is taken away; what is left is stored already."""
+
+    name: ClassVar[str] = "remove_authenticator"
+    authenticator: Authenticator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +129,20 @@ class CredentialsRevoked(Event):
     """Every carrier ended what it had issued to a user; `metadata` has the `reason`."""
 
     name: ClassVar[str] = "credentials.revoked"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthenticatorAdded(Event):
+    """An account got another authenticator; `metadata` has its `method`, `id` and `name`."""
+
+    name: ClassVar[str] = "authenticator.added"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthenticatorRemoved(Event):
+    """An authenticator of an account was taken away; `metadata` has its `method`, `id` and `name`."""
+
+    name: ClassVar[str] = "authenticator.removed"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import HTTPConnection, Request
@@ -225,19 +226,20 @@ class Seam:
         user = await self._lock(tx, login)
         if login.pending is not None and not await self.pendings.spend(tx, login.pending, user.id):
             raise LoginExpired
+        added: Mapping[str, Any] = {}
         if change is not None:
-            await change(tx, user)
+            added = _members(await change(tx, user))
             user = await self.users.lock(tx, user.id) or user
         login = replace(login, user=user)
         await self.act(tx, SignIn(user=user, request=request, login=login))
         owed, unmet = await self._owed(tx, request, login)
         if owed:
-            return await self._challenge(tx, login, owed)
+            return await self._challenge(tx, login, owed, added)
         # What was waived was not proven: the credential is good, but it is not fresh.
         login = replace(login, authenticated_at=None if unmet else self.auth.clock())
         issued = await self._issue(tx, request, login)
         await self.emit(tx, _signed_in(request, login, issued))
-        return issued, user
+        return replace(issued, body={**added, **issued.body}), user
 
     async def _issue(self, tx: AsyncConnection, request: Request, login: Login) -> Issued:
         """The credential, and the cookies that plugins send along."""
@@ -274,7 +276,8 @@ class Seam:
         """What is owed, of what was not met."""
         demanded = await self.calls.each(self.auth, hookspecs.challenges_for_login, tx=tx, request=request, login=login)
         union = dict.fromkeys(challenge for answer in demanded for challenge in answer)
-        unmet = [challenge for challenge in union if challenge.kind not in login.met]
+        demanded_kinds = {challenge.kind for challenge in union if not challenge.alternative} - login.met
+        unmet = [challenge for challenge in union if challenge.kind in demanded_kinds]
         # Whoever is signed in already proves all of it again: that this browser was spared something is no proof.
         if not unmet or login.replaces is not None:
             return unmet, unmet
@@ -283,11 +286,13 @@ class Seam:
         fixed = {challenge.kind for challenge in unmet if not challenge.waivable}
         return [challenge for challenge in unmet if challenge.kind in fixed or challenge.kind not in waived], unmet
 
-    async def _challenge(self, tx: AsyncConnection, login: Login, owed: list[Challenge]) -> Challenged:
-        token, expires_at = await self.pendings.create(tx, login, LOGIN_LIFETIME)
+    async def _challenge(
+        self, tx: AsyncConnection, login: Login, owed: list[Challenge], added: Mapping[str, Any]
+    ) -> Challenged:
         kinds = list(dict.fromkeys(challenge.kind for challenge in owed))
+        token, expires_at = await self.pendings.create(tx, replace(login, owed=frozenset(kinds)), LOGIN_LIFETIME)
         await self.emit(tx, SignInChallenged(user_id=login.user.id, metadata={"kinds": kinds}))
-        return Challenged(token, LOGIN_COOKIE, tuple(owed), expires_at, LOGIN_LIFETIME)
+        return Challenged(token, LOGIN_COOKIE, tuple(owed), expires_at, LOGIN_LIFETIME, added)
 
     async def pending(self, request: Request) -> Login:
         """The sign-in that waits for another proof; see `Auth.pending`."""
@@ -314,18 +319,21 @@ class Seam:
 
     # Renew, sign out, revoke
 
-    async def renew(self, request: Request, change: Change) -> Response:
+    async def renew(self, request: Request, change: Change, *, page: str | None = None, status: int = 200) -> Response:
         """Make a change and go on under a new secret; see `Auth.renew`."""
-        issued = await self.db.transaction(partial(self._renew, request=request, change=change))
-        return renewed(request, self.auth.settings, issued)
+        issued, members = await self.db.transaction(partial(self._renew, request=request, change=change))
+        shown = await self.auth.show(request, page, members, status) if members and page is not None else None
+        return renewed(request, self.auth.settings, issued, shown)
 
-    async def _renew(self, tx: AsyncConnection, request: Request, change: Change) -> list[Issued]:
+    async def _renew(
+        self, tx: AsyncConnection, request: Request, change: Change
+    ) -> tuple[list[Issued], Mapping[str, Any]]:
         identity = _session(request)
-        await change(tx, await self._present(tx, identity))
+        members = _members(await change(tx, await self._present(tx, identity)))
         issued = await self.calls.each(self.auth, hookspecs.renew_session, tx=tx, request=request, identity=identity)
         if not issued:
             raise Unauthenticated
-        return issued
+        return issued, members
 
     async def _present(self, tx: AsyncConnection, identity: Identity) -> User:
         """Whoever asks, locked, as long as nothing has ended what the session stands for."""
@@ -415,6 +423,11 @@ def _covers(attempt: Attempt, user: User) -> bool:
     if attempt.user is not None:
         return attempt.user.id == user.id
     return attempt.email is not None and attempt.email == _canonical(user.email)
+
+
+def _members(said: object) -> Mapping[str, Any]:
+    """What a change adds to the answer."""
+    return said if isinstance(said, Mapping) else {}
 
 
 def _signed_in(request: Request, login: Login, issued: Issued) -> SignedIn:

@@ -27,7 +27,7 @@ from starlette.types import ASGIApp
 from sigra.errors import SigraError
 from sigra.events import Action, Event
 from sigra.messages import MailRequest, RenderedMessage
-from sigra.models import Attempt, Challenge, Cookie, Identity, Issued, Job, Limit, Login, Part, User
+from sigra.models import Attempt, Authenticator, Challenge, Cookie, Identity, Issued, Job, Limit, Login, Part, User
 from sigra.protocols import Auth
 
 PROJECT = "sigra"
@@ -195,6 +195,23 @@ async def renew_session(auth: Auth, tx: AsyncConnection, request: Request, ident
 
     Nothing was proven: level, time of authentication and end stay what they were. A session that has ended stays ended.
     """
+
+
+@hookspec
+async def authenticators_for_user(auth: Auth, tx: AsyncConnection, user: User) -> Sequence[Authenticator] | None:
+    """Each: return by what of the plugin's the user can prove who they are."""
+
+
+@hookspec
+async def authenticator_added(
+    auth: Auth, tx: AsyncConnection, user: User, authenticator: Authenticator
+) -> Mapping[str, Any] | None:
+    """Each: the user, locked, has just got another one; return members for the answer that says so."""
+
+
+@hookspec
+async def forget_factors(auth: Auth, tx: AsyncConnection, user: User, reason: str) -> None:
+    """Each: end all of the plugin's that meets `mfa`, since its user has lost it; what only begins a sign-in stays."""
 
 
 @hookspec

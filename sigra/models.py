@@ -21,6 +21,12 @@ Status = Literal["active", "disabled", "closing"]
 Subject = Literal["client", "account", "client_and_account", "recipient"]
 """By whom a limit counts."""
 
+ADDRESS_PROVEN = "email_verification"
+"""The method of a sign-in that has proven an address and nothing else: that alone lets nobody in."""
+
+FIRST_AUTHENTICATOR = "first_authenticator"
+"""What a sign-in meets in which an account without any authenticator got one."""
+
 _FACTOR_OF_AMR: Mapping[str, str] = MappingProxyType(
     dict.fromkeys(("pwd", "pin", "kba"), "knowledge")
     | dict.fromkeys(("hwk", "swk", "otp", "sms", "tel", "sc"), "possession")
@@ -103,8 +109,11 @@ class Login:
             account is told apart from a wrong proof.
         replaces: The session that this sign-in renews; the seam sets it.
         pending: The pending sign-in that this one continues; the seam sets it.
+        owed: The challenge kinds that a pending sign-in waits for; the seam sets it. Who enrols a factor in one, which
+            may meet `mfa`, needs `enrollment` to be among them, and `mfa` not to be.
         authenticated_at: When everything that the account asks for is proven, UTC; None when something was waived. The
             seam sets it, for who issues.
+        trust_browser: Whether the user asked that this browser be spared a second factor from now on.
         unfamiliar: Whether a plugin finds browser or place unusual for this user (`is_unfamiliar`). The seam sets it,
             for who issues.
     """
@@ -120,7 +129,9 @@ class Login:
     guessable: bool = True
     replaces: uuid.UUID | None = None
     pending: uuid.UUID | None = None
+    owed: frozenset[str] = frozenset()
     authenticated_at: datetime | None = None
+    trust_browser: bool = False
     unfamiliar: bool = False
 
     def passed(
@@ -142,6 +153,14 @@ class Login:
             met=self.met | frozenset(meets),
             level=max(self.level, level),
         )
+
+    @property
+    def enrolling(self) -> bool:
+        """Whether it may only go on to choose how to sign in: nothing but the address of an account is proven.
+
+        `FIRST_AUTHENTICATOR` is met by who sets a password or a passkey then.
+        """
+        return self.methods[:1] == (ADDRESS_PROVEN,) and FIRST_AUTHENTICATOR not in self.met
 
     @property
     def assurance(self) -> Assurance:
@@ -186,13 +205,36 @@ class Challenge:
 
     Args:
         kind: What must be met: `mfa`, `email_verification`, … All kinds must be met, each by any one of its methods.
-        method: One way to meet it: `totp`, `passkey`, …
+        method: One way to meet it: `totp`, `passkey`, …; None when who demands it leaves that to others.
         waivable: Whether a waiver (a trusted browser) may lift it.
+        alternative: Whether it only offers a way to meet what somebody else demands: a recovery code.
+    """
+
+    kind: str
+    method: str | None
+    waivable: bool = True
+    alternative: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticator:
+    """Something by which a user can prove who they are (NIST SP 800-63B, section 3).
+
+    Args:
+        kind: The challenge kind that it meets: `mfa`; `primary` for what only begins a sign-in.
+        method: The method's name, as in a `Challenge`.
+        id: Which one of the method's, as text.
+        name: What its user calls it.
+        level: 2 when it is multi-factor by itself (NIST SP 800-63B, section 4.2.1).
+        alone: Whether somebody can sign in with nothing else.
     """
 
     kind: str
     method: str
-    waivable: bool = True
+    id: str
+    name: str
+    level: Literal[1, 2] = 1
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

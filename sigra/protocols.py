@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from pydantic import BaseModel
+from sqlalchemy import Column
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
@@ -19,7 +20,7 @@ from starlette.responses import Response
 from sigra.db import Database
 from sigra.events import Action, Event
 from sigra.messages import MailRequest, Message
-from sigra.models import Attempt, Cookie, HeldToken, Login, MintedSecret, Status, User
+from sigra.models import Attempt, Authenticator, Cookie, HeldToken, Login, MintedSecret, Status, User
 from sigra.settings import Settings
 
 P = ParamSpec("P")
@@ -179,8 +180,62 @@ class Tokens(Protocol):
         """Any text as a table keeps it that must not tell it, under the first key of the ring; 32 bytes."""
         ...
 
+    def text_digests(self, purpose: str, text: str) -> Sequence[bytes]:
+        """What `digest` may have kept a text as: one a key of the ring."""
+        ...
+
     def digests(self, purpose: str, text: str, prefix: str = "") -> Sequence[bytes]:
         """What a presented secret may be stored as, one a key of the ring; empty when its form is wrong."""
+        ...
+
+
+class Vault(Protocol):
+    """Encryption at rest, for columns of type `sigra.db.Sealed`."""
+
+    def seal(self, column: Column[bytes], id: object, plaintext: bytes) -> bytes:
+        """What the column stores in the row of that primary key; opens there alone.
+
+        Args:
+            id: The row's primary key, as it is stored.
+        """
+        ...
+
+    def open(self, column: Column[bytes], id: object, sealed: bytes) -> bytes:
+        """What was sealed there.
+
+        Raises:
+            SealBroken: It was sealed elsewhere, or was changed, or its key is in the ring no more.
+        """
+        ...
+
+
+class Authenticators(Protocol):
+    """By what users can prove who they are, whichever plugins know it."""
+
+    async def of(self, tx: AsyncConnection, user: User) -> Sequence[Authenticator]:
+        """All that a user has, by `authenticators_for_user`."""
+        ...
+
+    async def added(
+        self, tx: AsyncConnection, user: User, authenticator: Authenticator, request: HTTPConnection | None = None
+    ) -> Mapping[str, Any]:
+        """Call it once the new one is stored, the user locked: asks whether it may be, records it, tells the mailbox.
+
+        Returns:
+            What other plugins add to the answer, for one time: recovery codes.
+        """
+        ...
+
+    async def removed(
+        self, tx: AsyncConnection, user: User, authenticator: Authenticator, request: HTTPConnection | None = None
+    ) -> None:
+        """Call it once one is gone, the user locked: asks whether it may be, and records it.
+
+        All sessions and tokens of the user end but the request's own, and the mailbox is told.
+
+        Raises:
+            LastAuthenticator: It was the last way in.
+        """
         ...
 
 
@@ -200,9 +255,17 @@ class Auth(Protocol):
     def hasher(self) -> Hasher: ...
     @property
     def tokens(self) -> Tokens: ...
+    @property
+    def vault(self) -> Vault: ...
+    @property
+    def authenticators(self) -> Authenticators: ...
 
     def clock(self) -> datetime:
         """Now, in UTC."""
+        ...
+
+    def random(self, count: int) -> bytes:
+        """As many random bytes, from the one source of randomness."""
         ...
 
     def url_for(self, name: str, /, **path_params: Any) -> str:
@@ -309,15 +372,20 @@ class Auth(Protocol):
         Args:
             change: `change(tx, user)`, first in the transaction, the user locked and as of now: it spends the secret
                 that was the proof, and may change the user. Raising undoes all of it. It writes only through `tx`.
+                A mapping that it returns is added to a JSON answer.
         """
         ...
 
-    async def renew(self, request: Request, change: Change) -> Response:
+    async def renew(self, request: Request, change: Change, *, page: str | None = None, status: int = 200) -> Response:
         """Make a change to whoever asks, and go on under a new session id and secret, in one transaction.
 
         For what ends proofs and other sessions: a new password, a factor removed. `change(tx, user)` gets the user
         locked and as of now, and writes only through `tx`. The present session keeps its level, its age and its end;
         nothing is issued to anybody else. The answer is 204, or for a form 303 to its `next`.
+
+        Args:
+            page: When `change` returns a mapping, it is the answer instead: JSON, or that page for a form.
+            status: Of that answer.
 
         Raises:
             Unauthenticated: Nobody is signed in, or the session or what it was let in by has ended meanwhile.

@@ -1,7 +1,7 @@
-"""Install the programs that the tests drive (database servers, Redis, a browser) where Debian's package tool is there.
+"""Install the programs that the tests drive (servers, a browser, others' tools) where Debian's package tool is there.
 
-`python3 tools/programs.py sqlite,postgresql,mariadb` looks for what those databases, Redis and the browser need. What
-is missing is installed as root; without root nothing is done, the command to run is printed and the status is 1.
+`python3 tools/programs.py sqlite,postgresql,mariadb` looks for what those databases and the rest of the tests need.
+What is missing is installed as root; without root nothing is done, the command to run is printed and the status is 1.
 """
 
 from __future__ import annotations
@@ -20,13 +20,16 @@ PROGRAMS = {
     "mariadb-client-core": ("mariadb",),
     "redis-server": ("redis-server",),
     "chromium": ("chromium",),
+    "oathtool": ("oathtool",),
+    "nodejs": ("node",),
+    "npm": ("npm",),
 }
 PACKAGES = {
     "sqlite": (),
     "postgresql": ("postgresql",),
     "mariadb": ("mariadb-server-core", "mariadb-client-core"),
 }
-ALWAYS = ("redis-server", "chromium")
+ALWAYS = ("redis-server", "chromium", "oathtool", "nodejs", "npm")
 INSTALL = ("apt-get", "install", "--yes", "--no-install-recommends")
 
 

@@ -5,6 +5,7 @@ from sigra.crypto.migrating import MigratingHasher
 from sigra.crypto.opaque import has_checksum, new_secret, with_checksum
 from sigra.crypto.passwords import MAXIMUM_PASSWORD_BYTES, Hasher, password_bytes
 from sigra.crypto.pool import Pool, usable_cores
+from sigra.crypto.vault import Vault
 
 __all__ = [
     "MAXIMUM_PASSWORD_BYTES",
@@ -12,6 +13,7 @@ __all__ = [
     "KeyRing",
     "MigratingHasher",
     "Pool",
+    "Vault",
     "has_checksum",
     "new_secret",
     "password_bytes",

@@ -37,11 +37,11 @@ class KeyRing:
     def __init__(self, secret_keys: Sequence[str], *, clock: Callable[[], datetime] = utc_now) -> None:
         if not secret_keys:
             raise ValueError("a key ring needs a key")
-        self._digesters = tuple(_Digester(_subkey(key, b"digest")) for key in secret_keys)
-        self._derivers = tuple(_subkey(key, b"derive") for key in secret_keys)
+        self._digesters = tuple(_Digester(subkey(key, b"digest")) for key in secret_keys)
+        self._derivers = tuple(subkey(key, b"derive") for key in secret_keys)
         self._serializer = URLSafeTimedSerializer(
             # itsdangerous signs with the last.
-            [_subkey(key, b"sign") for key in reversed(secret_keys)],
+            [subkey(key, b"sign") for key in reversed(secret_keys)],
             serializer_kwargs={"ensure_ascii": True},
             signer=_Signer,
             signer_kwargs={"clock": clock},
@@ -108,7 +108,8 @@ def hkdf(key: bytes, salt: bytes, info: bytes) -> bytes:
     return hmac.digest(hmac.digest(salt, key, "sha256"), info + b"\x01", "sha256")
 
 
-def _subkey(secret_key: str, use: bytes) -> bytes:
+def subkey(secret_key: str, use: bytes) -> bytes:
+    """A key of its own for each use of a secret key."""
     return hkdf(_bytes(secret_key), b"sigra", use)
 
 

@@ -5,7 +5,7 @@ from sigra.db.engine import Database
 from sigra.db.last_use import LastUse
 from sigra.db.lookup import Found, Lookup
 from sigra.db.schema import UserColumns, user_ref
-from sigra.db.types import Digest, ExactText, Id, JSONText, UTCDateTime
+from sigra.db.types import Digest, ExactText, Id, JSONText, Sealed, UTCDateTime
 
 __all__ = [
     "Database",
@@ -16,6 +16,7 @@ __all__ = [
     "JSONText",
     "LastUse",
     "Lookup",
+    "Sealed",
     "UTCDateTime",
     "UserColumns",
     "delete_batch",

@@ -103,8 +103,10 @@ def _packed(login: Login) -> dict[str, Any]:
         "next": login.next,
         "methods": list(login.methods),
         "met": sorted(login.met),
+        "owed": sorted(login.owed),
         "level": login.level,
         "guessable": login.guessable,
+        "trust_browser": login.trust_browser,
         "replaces": str(login.replaces) if login.replaces else None,
     }
 
@@ -118,8 +120,10 @@ def _unpacked(packed: Mapping[str, Any], user: User, id: uuid.UUID) -> Login:
         next=packed["next"],
         methods=tuple(packed["methods"]),
         met=frozenset(packed["met"]),
+        owed=frozenset(packed["owed"]),
         level=packed["level"],
         guessable=packed["guessable"],
+        trust_browser=packed["trust_browser"],
         replaces=uuid.UUID(packed["replaces"]) if packed["replaces"] else None,
         pending=id,
     )

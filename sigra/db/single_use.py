@@ -220,6 +220,10 @@ class SingleUseTokens:
         """Any text as a table keeps it that must not tell it; never equal to a secret's digest."""
         return self._keys.digest(f"text of {purpose}", text)
 
+    def text_digests(self, purpose: str, text: str) -> Sequence[bytes]:
+        """What `digest` may have kept a text as: one a key of the ring."""
+        return self._keys.digests(f"text of {purpose}", text)
+
     def digests(self, purpose: str, text: str, prefix: str = "") -> Sequence[bytes]:
         """What a presented secret may be stored as, one a key of the ring; empty when its form is wrong."""
         formed = has_checksum(prefix, text) if prefix else _SECRET.fullmatch(text)

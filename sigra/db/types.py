@@ -73,6 +73,13 @@ class Digest(TypeDecorator[bytes]):
         return dialect.type_descriptor(mysql.BINARY(32) if dialect.name in MYSQL else LargeBinary(32))
 
 
+class Sealed(TypeDecorator[bytes]):
+    """What `auth.vault` has sealed; `sigra keys rotate` finds it by its type, and its table has one primary key."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+
 class ExactText(TypeDecorator[str]):
     """Text that is compared code point by code point, whatever the database's collation."""
 

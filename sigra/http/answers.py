@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -23,27 +24,29 @@ FORM_METHOD, FORM_METHODS = "_method", ("DELETE", "PATCH")
 
 @dataclass(frozen=True, slots=True)
 class Challenged:
-    """A sign-in that waits: its token, the cookie that carries it, and what is owed."""
+    """A sign-in that waits: its token, the cookie that carries it, what is owed, and what else the answer has."""
 
     token: str = field(repr=False)
     cookie: str
     owed: tuple[Challenge, ...]
     expires_at: datetime
     lifetime: timedelta
+    members: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
-    def body(self) -> answers.Challenged:
+    def body(self) -> Mapping[str, Any]:
         """The 202 answer."""
         kinds: dict[str, list[str]] = {}
         for challenge in self.owed:
             methods = kinds.setdefault(challenge.kind, [])
-            if challenge.method not in methods:
+            if challenge.method is not None and challenge.method not in methods:
                 methods.append(challenge.method)
-        return {
+        answer: answers.Challenged = {
             "status": "challenge",
             "login_token": self.token,
             "challenges": [{"kind": kind, "methods": methods} for kind, methods in kinds.items()],
             "expires_at": timestamp(self.expires_at),
         }
+        return {**self.members, **answer}
 
 
 def is_form(request: HTTPConnection) -> bool:
@@ -116,12 +119,21 @@ def signed_out(request: Request, settings: Settings, drop: Sequence[str]) -> Res
     return _done(request, settings, [Cookie(name, "", 0) for name in drop])
 
 
-def renewed(request: Request, settings: Settings, issued: Sequence[Issued]) -> Response:
-    """The answer that carries the present session's new secret, and nothing else."""
-    return _done(request, settings, [cookie for one in issued for cookie in one.cookies])
+def renewed(
+    request: Request, settings: Settings, issued: Sequence[Issued], response: Response | None = None
+) -> Response:
+    """The answer that carries the present session's new secret.
+
+    Args:
+        response: The answer; one that says nothing else when omitted.
+    """
+    return _done(request, settings, [cookie for one in issued for cookie in one.cookies], response)
 
 
-def _done(request: Request, settings: Settings, cookies: Sequence[Cookie]) -> Response:
-    response = see_other(destination(settings, target(request))) if is_form(request) else Response(status_code=204)
+def _done(
+    request: Request, settings: Settings, cookies: Sequence[Cookie], response: Response | None = None
+) -> Response:
+    if response is None:
+        response = see_other(destination(settings, target(request))) if is_form(request) else Response(status_code=204)
     add_cookies(response, settings, cookies)
     return response

@@ -31,7 +31,7 @@ def mount_headers(script_hashes: Sequence[str] = ()) -> dict[str, str]:
     scripts = "".join(f" '{item}'" for item in script_hashes)
     return {
         "cache-control": "no-store",
-        "content-security-policy": f"{_POLICY}; script-src{scripts}" if scripts else _POLICY,
+        "content-security-policy": f"{_POLICY}; connect-src 'self'; script-src{scripts}" if scripts else _POLICY,
         # With no-referrer a browser posts our own forms with `Origin: null` (WHATWG Fetch, 3.2).
         "referrer-policy": "same-origin",
         "x-content-type-options": "nosniff",

@@ -18,7 +18,8 @@ Announce = Callable[..., None]
 
 BUILT_IN = [
     *("account", "api_keys", "email_change", "email_verification", "known_browsers", "magic_link", "mail", "pages"),
-    *("password", "password_reset", "reauthentication", "sessions", "signup"),
+    *("password", "password_reset", "reauthentication", "recovery_codes", "second_factor", "sessions", "signup"),
+    "trusted_browsers",
 ]
 
 BADGE = """

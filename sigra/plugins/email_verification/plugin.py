@@ -23,7 +23,7 @@ from sigra.errors import Conflict, InvalidCredentials, InvalidToken
 from sigra.hookspecs import hookimpl
 from sigra.http.routing import Route
 from sigra.messages import MailRequest, Message, Mint
-from sigra.models import Challenge, Cookie, HeldToken, Login, Part, User
+from sigra.models import ADDRESS_PROVEN, Challenge, Cookie, HeldToken, Login, Part, User
 from sigra.plugins.email_verification.holder import Holder, find_holder, signing_up
 from sigra.plugins.email_verification.shapes import Again, Proof, Sent
 from sigra.plugins.pages import Pages
@@ -33,7 +33,7 @@ from sigra.plugins.signup.shapes import folded, typed
 from sigra.protocols import Auth
 
 PURPOSE = "email_verification"
-"""Of the tokens and of the mail requests; also the method of a sign-in that may only choose how to sign in."""
+"""Of the tokens and of the mail requests."""
 
 PAGE, AGAIN = "email/verify", "email/verify/resend"
 ROUTE = "email_verify"
@@ -169,7 +169,7 @@ class EmailVerification:
             user, sign_up = await auth.db.transaction(opened)  # the same was sent twice, and the other was first
         same_person = holder.same_person or sign_up.user_id == user.id
         holder = replace(holder, user=user, sign_up=sign_up, same_person=same_person)
-        login = Login(user, ("email",), methods=(PURPOSE,), next=sign_up.next, guessable=False)
+        login = Login(user, ("email",), methods=(ADDRESS_PROVEN,), next=sign_up.next, guessable=False)
 
         async def prove(tx: AsyncConnection, user: User) -> None:
             await self._prove(auth, held, holder, tx)

@@ -26,7 +26,7 @@ from sigra.guards import confirmation, current_user, requires
 from sigra.hookspecs import hookimpl
 from sigra.http.routing import Route
 from sigra.messages import Message
-from sigra.models import Attempt, Challenge, Login, Part, User, timestamp
+from sigra.models import FIRST_AUTHENTICATOR, Attempt, Authenticator, Challenge, Login, Part, User, timestamp
 from sigra.plugins.api_keys import APIKeys
 from sigra.plugins.password import hookspecs as own_hookspecs
 from sigra.plugins.password.breaches import Breaches
@@ -35,10 +35,6 @@ from sigra.plugins.password.policy import Policy
 from sigra.protocols import Auth
 
 HAS_ONE = "The account has a password already. Change it instead."
-
-
-ENROLLING = "email_verification"
-"""The method of a sign-in that may only go on to choose a first password: an address alone lets nobody in."""
 
 
 class NewPassword(BaseModel):
@@ -245,7 +241,7 @@ class Password:
         change = partial(self._set_first, auth, request, hash)
         if login is None:
             return await auth.renew(request, change)
-        return await auth.sign_in(request, login.passed("password", amr="pwd", meets=("enrollment",)), change)
+        return await auth.sign_in(request, login.passed("password", amr="pwd", meets=(FIRST_AUTHENTICATOR,)), change)
 
     async def _enrolling(self, auth: Auth, request: Request) -> Login | None:
         """The sign-in that waits for a first password, if one does."""
@@ -253,11 +249,17 @@ class Password:
             login = await auth.pending(request)
         except LoginExpired:
             return None
-        return login if login.methods[:1] == (ENROLLING,) and "enrollment" not in login.met else None
+        return login if login.enrolling else None
 
     @hookimpl
     async def challenges_for_login(self, login: Login) -> Sequence[Challenge] | None:
-        return [Challenge("enrollment", "password", waivable=False)] if login.methods[:1] == (ENROLLING,) else None
+        return [Challenge("enrollment", "password", waivable=False)] if login.enrolling else None
+
+    @hookimpl
+    async def authenticators_for_user(self, tx: AsyncConnection, user: User) -> Sequence[Authenticator] | None:
+        if (await tx.execute(self._hash_of(user.id))).first() is None:
+            return None
+        return [Authenticator("primary", "password", str(user.id), "Password", alone=True)]
 
     @hookimpl(trylast=True)
     async def render_page(
