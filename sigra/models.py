@@ -109,8 +109,7 @@ class Login:
             account is told apart from a wrong proof.
         replaces: The session that this sign-in renews; the seam sets it.
         pending: The pending sign-in that this one continues; the seam sets it.
-        owed: The challenge kinds that a pending sign-in waits for; the seam sets it. Who enrols a factor in one, which
-            may meet `mfa`, needs `enrollment` to be among them, and `mfa` not to be.
+        owed: The challenge kinds that a pending sign-in waits for; the seam sets it.
         authenticated_at: When everything that the account asks for is proven, UTC; None when something was waived. The
             seam sets it, for who issues.
         trust_browser: Whether the user asked that this browser be spared a second factor from now on.
@@ -161,6 +160,15 @@ class Login:
         `FIRST_AUTHENTICATOR` is met by who sets a password or a passkey then.
         """
         return self.methods[:1] == (ADDRESS_PROVEN,) and FIRST_AUTHENTICATOR not in self.met
+
+    @property
+    def may_enroll(self) -> bool:
+        """Whether an authenticator may be added while it waits, which then counts as proven.
+
+        Only where that is what it waits for, and not while a factor is owed: whoever has the password would add one of
+        their own to go round it.
+        """
+        return "enrollment" in self.owed and "mfa" not in self.owed
 
     @property
     def assurance(self) -> Assurance:
