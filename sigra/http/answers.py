@@ -36,7 +36,8 @@ class Challenged:
     def body(self) -> Mapping[str, Any]:
         """The 202 answer."""
         kinds: dict[str, list[str]] = {}
-        for challenge in self.owed:
+        # What somebody demands comes before what only stands in for it.
+        for challenge in sorted(self.owed, key=lambda one: one.alternative):
             methods = kinds.setdefault(challenge.kind, [])
             if challenge.method is not None and challenge.method not in methods:
                 methods.append(challenge.method)

@@ -1,0 +1,136 @@
+"""Registration: whoever is signed in, or only has an address yet, gets a passkey."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sigra import FIRST_AUTHENTICATOR, Auth, Conflict, InvalidCredentials, Login, LoginExpired, User, requires
+from sigra_passkeys import challenges
+from sigra_passkeys.challenges import REGISTER, Held, new_challenge
+from sigra_passkeys.described import METHOD, described, proven
+from sigra_passkeys.relying_party import BadCredential, Registered, RelyingParty
+from sigra_passkeys.shapes import NewPasskey, Nothing, Options
+from sigra_passkeys.stored import MOST, TOO_MANY, Stored
+
+PAGE = "passkeys/register"
+
+UNNAMED = "Passkey"
+
+
+@dataclass(frozen=True)
+class Registering:
+    """Both steps of a registration (Level 3, section 7.1)."""
+
+    auth: Auth
+    party: RelyingParty
+    stored: Stored
+    options: Options
+
+    async def begin(self, request: Request) -> Response:
+        """POST /passkeys/register/options: the options of `navigator.credentials.create`. Needs a fresh sign-in."""
+        auth = self.auth
+        user, login = await self._holder(request)
+        await auth.read(request, Nothing)
+
+        async def prepare(tx: AsyncConnection) -> tuple[bytes, list[Any]]:
+            return await self.stored.handle(auth, tx, user), await self.stored.of(tx, user.id)
+
+        handle, present = await auth.db.transaction(prepare)
+        if len(present) >= MOST:
+            raise Conflict(TOO_MANY)
+        verify, challenge = self._must_verify(login), new_challenge(auth)
+        account = user.email or user.name or str(user.id)
+        options = self.party.creation_options(
+            challenge, handle, account, user.name or account, [one.descriptor for one in present], verify=verify
+        )
+        return await challenges.issue(auth, REGISTER, challenge, options, verify=verify, bound=_bound(user, login))
+
+    async def finish(self, request: Request) -> Response:
+        """POST /passkeys/register: the new passkey counts from now on; the session gets a new id."""
+        auth = self.auth
+        body = await auth.read(request, NewPasskey)
+        user, login = await self._holder(request)
+        shown: dict[str, Any] = {}
+        async with auth.attempt(request, method=METHOD, user=user, guessable=False):
+            held = await challenges.find(auth, request, REGISTER)
+            new = self._accepted(held, body.credential, _bound(user, login))
+            assert held is not None
+            name = body.name.strip() or UNNAMED
+            change = partial(self._add, request, held, new, name, shown)
+            if login is None:
+                response = await auth.renew(request, change, page=PAGE, status=201)
+                return challenges.forget(auth, response)
+            response = await auth.sign_in(request, self._passed(login, new), change)
+        return challenges.forget(auth, await self._shown(request, response, shown))
+
+    def _accepted(self, held: Held | None, credential: Mapping[str, Any], bound: str) -> Registered:
+        """The new passkey.
+
+        Raises:
+            InvalidCredentials: The challenge was not made for this, or the answer to it is not right.
+        """
+        if held is None or held.bound != bound:
+            raise InvalidCredentials
+        try:
+            return self.party.registered(credential, held.challenge, verify=held.verify)
+        except BadCredential as bad:
+            raise InvalidCredentials from bad
+
+    async def _add(
+        self,
+        request: Request,
+        held: Held,
+        new: Registered,
+        name: str,
+        shown: dict[str, Any],
+        tx: AsyncConnection,
+        user: User,
+    ) -> Mapping[str, Any]:
+        await held.spend(self.auth, tx)
+        passkey = await self.stored.add(self.auth, tx, user, new, name)
+        added = await self.auth.authenticators.added(tx, user, described(passkey, self.options), request)
+        shown.clear()
+        shown.update({**passkey.public(), **added})
+        return shown
+
+    def _passed(self, login: Login, new: Registered) -> Login:
+        """The sign-in after it: the passkey was shown to work by its registration."""
+        amr, level = proven(verified=new.verified)
+        meets = ("mfa", FIRST_AUTHENTICATOR) if login.enrolling else ("mfa",)
+        return login.passed(METHOD, amr=amr, meets=meets, level=level)
+
+    def _must_verify(self, login: Login | None) -> bool:
+        """Whether it will be used alone, so that it must be able to verify its user."""
+        return login is not None and login.enrolling and self.options.user_verification == "required"
+
+    async def _holder(self, request: Request) -> tuple[User, Login | None]:
+        """Who registers: whoever is signed in, freshly, or a sign-in that waits for just that."""
+        if request.scope["sigra.identity"] is None:
+            try:
+                login = await self.auth.pending(request)
+            except LoginExpired:
+                login = None
+            if login is not None and login.may_enroll:
+                return login.user, login
+        return await requires(fresh=True)(request), None
+
+    async def _shown(self, request: Request, response: Response, shown: Mapping[str, Any]) -> Response:
+        """The answer to a sign-in in which one was added: a form would lose what is shown but once."""
+        if response.status_code != 303 or not shown.get("recovery_codes"):
+            return response
+        context = {**shown, "next": response.headers["location"], "error": None}
+        page = await self.auth.render(request, "passkeys/registered.html", context)
+        page.raw_headers.extend(pair for pair in response.raw_headers if pair[0] == b"set-cookie")
+        return page
+
+
+def _bound(user: User, login: Login | None) -> str:
+    """To what a challenge of a registration belongs."""
+    return f"user {user.id}" if login is None else f"sign-in {login.pending}"
