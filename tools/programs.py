@@ -6,6 +6,7 @@ What is missing is installed as root; without root nothing is done, the command 
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -29,6 +30,9 @@ PACKAGES = {
     "postgresql": ("postgresql",),
     "mariadb": ("mariadb-server-core", "mariadb-client-core"),
 }
+NODE = Path(__file__).resolve().parent.parent / ".node"
+NODE_PACKAGES = {"@simplewebauthn/server": "14.0.3"}
+"""Other implementations that ours are compared with, for node, at the versions that were tried."""
 ALWAYS = ("redis-server", "chromium", "oathtool", "nodejs", "npm")
 INSTALL = ("apt-get", "install", "--yes", "--no-install-recommends")
 
@@ -37,7 +41,11 @@ def main(databases: str) -> None:
     names = [name.strip() for name in databases.split(",")]
     if unknown := set(names) - set(PACKAGES):
         sys.exit(f"DATABASES: unknown {', '.join(sorted(unknown))}; known: {', '.join(PACKAGES)}")
-    missing = missing_packages(names)
+    install_programs(missing_packages(names), names)
+    install_node_packages()
+
+
+def install_programs(missing: Sequence[str], names: Sequence[str]) -> None:
     if not missing:
         return
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
@@ -65,6 +73,25 @@ def install(packages: Sequence[str]) -> None:
         print("+", " ".join(command), flush=True)
         if subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=False).returncode != 0:
             sys.exit(f"failed: {' '.join(command)}")
+
+
+def install_node_packages() -> None:
+    """Install what the tests run in node, into a folder of the tree; needs no rights."""
+    wanted = [f"{name}@{version}" for name, version in NODE_PACKAGES.items() if installed_version(name) != version]
+    if not wanted:
+        return
+    NODE.mkdir(exist_ok=True)
+    options = ["--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
+    command = ["npm", "install", f"--prefix={NODE}", *options, *wanted]
+    print("+", " ".join(command), flush=True)
+    if subprocess.run(command, cwd=NODE, stdin=subprocess.DEVNULL, check=False).returncode != 0:
+        sys.exit(f"failed: {' '.join(command)}")
+
+
+def installed_version(name: str) -> str | None:
+    """Return the version of a node package that is there; None without one."""
+    file = NODE / "node_modules" / name / "package.json"
+    return str(json.loads(file.read_text())["version"]) if file.exists() else None
 
 
 if __name__ == "__main__":
