@@ -30,7 +30,7 @@ from sigra import (
     hookspecs,
     requires,
 )
-from sigra.answers import DONE, HTML, SIGN_IN
+from sigra.answers import DONE, HTML, SIGN_IN, Problem
 from sigra_passkeys.configuring import relying_party
 from sigra_passkeys.described import METHOD, described
 from sigra_passkeys.proving import ACTION, Proving
@@ -87,13 +87,13 @@ class Passkeys:
         party = relying_party(self.settings, auth.settings.base_url)
         registering = Registering(auth, party, self.stored, self.settings)
         proving = Proving(auth, party, self.stored, self.settings)
-        made = {**SIGN_IN, 200: (dict[str, Any], HTML), 201: (RegisteredPasskey, HTML)}
+        made = {**SIGN_IN, 200: (dict[str, Any], HTML), 201: (RegisteredPasskey, HTML), 409: Problem}
         one = f"/{SECTION}/{{id:uuid}}"
-        options = {200: dict[str, Any]}
+        options = {200: dict[str, Any], 409: Problem}
         return [
             Route(f"/{PAGE}/options", registering.begin, methods=["POST"], body=Nothing, answers=options),
             Route(f"/{PAGE}", registering.finish, methods=["POST"], body=NewPasskey, answers=made),
-            Route("/login/passkey/options", proving.begin, methods=["POST"], body=Wanted, answers=options),
+            Route("/login/passkey/options", proving.begin, methods=["POST"], body=Wanted, answers={200: dict[str, Any]}),
             Route("/login/passkey", proving.finish, methods=["POST"], body=Proof, answers=SIGN_IN),
             Route(f"/{SECTION}", partial(self.show, auth), secured=True, answers={200: (AllPasskeys, HTML)}),
             Route(
@@ -165,6 +165,11 @@ class Passkeys:
     @hookimpl
     async def erase_user(self, tx: AsyncConnection, user: User) -> None:
         await self.stored.clear(tx, user)
+
+    @hookimpl
+    async def end_restored(self, tx: AsyncConnection, passwords: bool) -> Mapping[str, int] | None:
+        """One that was removed after the backup is there again: as with passwords, nobody can tell which."""
+        return {"passkeys": await self.stored.clear_all(tx)} if passwords else None
 
     @hookimpl
     async def export_user(self, auth: Auth, user: User) -> AllPasskeys:

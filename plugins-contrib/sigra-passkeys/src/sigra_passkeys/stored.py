@@ -193,6 +193,11 @@ class Stored:
         for table in (self.table, self.handles):
             await tx.execute(delete(table).where(table.c.user_id == user.id))
 
+    async def clear_all(self, tx: AsyncConnection) -> int:
+        """Remove everybody's; how many."""
+        await tx.execute(delete(self.handles))
+        return (await tx.execute(delete(self.table))).rowcount
+
 
 def _digest(credential_id: bytes) -> bytes:
     return hashlib.sha256(credential_id).digest()
