@@ -17,16 +17,19 @@ PROCESSES = 2
 TRIES = 32
 
 
-async def post(url: str, path: str, body: dict[str, Any]) -> list[int]:
+async def post(
+    url: str, plugins: list[str], path: str, bodies: list[dict[str, Any]], headers: dict[str, str]
+) -> list[int]:
     """The statuses of many posts at once."""
     settings = cheap_settings(url, worker=False)
-    async with Sigra(settings, clock=FrozenClock()) as auth:
-        clients = [Client(auth.wrap(application), auth) for _ in range(TRIES)]
-        answers = await asyncio.gather(*(client.post(path, json=body) for client in clients))
+    async with Sigra(settings, plugins or None, clock=FrozenClock()) as auth:
+        clients = [Client(auth.wrap(application), auth) for _ in bodies]
+        posts = zip(clients, bodies, strict=True)
+        answers = await asyncio.gather(*(client.post(path, json=body, headers=headers) for client, body in posts))
     return [answer.status_code for answer in answers]
 
 
-def run(race: tuple[str, str, dict[str, Any]]) -> list[int]:
+def run(race: tuple[str, list[str], str, list[dict[str, Any]], dict[str, str]]) -> list[int]:
     together.wait()
     return asyncio.run(post(*race))
 
@@ -36,31 +39,38 @@ def meet(barrier: Barrier) -> None:
     together = barrier
 
 
-def main(url: str) -> None:
+def main(url: str, *plugins: str) -> None:
     """Import once, fork, and go through the races."""
     forked = get_context("fork")
     with forked.Pool(PROCESSES, meet, (forked.Barrier(PROCESSES),)) as pool:
         for line in sys.stdin:
-            found = pool.map(run, [(url, *json.loads(line))] * PROCESSES, chunksize=1)
+            path, bodies, headers = json.loads(line)
+            shares = [(url, list(plugins), path, bodies[number::PROCESSES], headers) for number in range(PROCESSES)]
+            found = pool.map(run, shares, chunksize=1)
             print(json.dumps([status for statuses in found for status in statuses]), flush=True)
 
 
 class Racers:
-    """The processes, at a database whose tables are made."""
+    """The processes, at a database whose tables are made.
 
-    def __init__(self, url: str) -> None:
-        self._command = [sys.executable, "-m", "tests.plugins.racers", url]
+    Args:
+        plugins: Their names; the built-in ones when none is given.
+    """
+
+    def __init__(self, url: str, *plugins: str) -> None:
+        self._command = [sys.executable, "-m", "tests.plugins.racers", url, *plugins]
 
     async def __aenter__(self) -> Self:
         pipe = asyncio.subprocess.PIPE
         self._process = await asyncio.create_subprocess_exec(*self._command, stdin=pipe, stdout=pipe)
         return self
 
-    async def post(self, path: str, body: dict[str, Any]) -> list[int]:
-        """The statuses of all their posts."""
+    async def post(self, path: str, body: dict[str, Any] | list[dict[str, Any]], **headers: str) -> list[int]:
+        """The statuses of all their posts: of one body, or of as many different ones."""
+        bodies = body if isinstance(body, list) else [body] * (PROCESSES * TRIES)
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write(f"{json.dumps([path, body])}\n".encode())
+        self._process.stdin.write(f"{json.dumps([path, bodies, headers])}\n".encode())
         statuses: list[int] = json.loads(await self._process.stdout.readline())
         return statuses
 

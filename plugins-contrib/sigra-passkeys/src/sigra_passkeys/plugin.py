@@ -93,7 +93,9 @@ class Passkeys:
         return [
             Route(f"/{PAGE}/options", registering.begin, methods=["POST"], body=Nothing, answers=options),
             Route(f"/{PAGE}", registering.finish, methods=["POST"], body=NewPasskey, answers=made),
-            Route("/login/passkey/options", proving.begin, methods=["POST"], body=Wanted, answers={200: dict[str, Any]}),
+            Route(
+                "/login/passkey/options", proving.begin, methods=["POST"], body=Wanted, answers={200: dict[str, Any]}
+            ),
             Route("/login/passkey", proving.finish, methods=["POST"], body=Proof, answers=SIGN_IN),
             Route(f"/{SECTION}", partial(self.show, auth), secured=True, answers={200: (AllPasskeys, HTML)}),
             Route(
@@ -104,7 +106,7 @@ class Passkeys:
                 body=Naming,
                 answers={200: PublicPasskey, 303: None},
             ),
-            Route(one, partial(self.remove, auth), methods=["DELETE"], secured=True, answers=DONE),
+            Route(one, partial(self.remove, auth), methods=["DELETE"], secured=True, answers={**DONE, 409: Problem}),
         ]
 
     # What a user has
