@@ -42,6 +42,8 @@ class UserAuthenticators:
     ) -> None:
         """Ask, record, end and tell; see `Authenticators.removed`."""
         auth = self._auth
+        # Two who remove one each see what the other has done, also where their plugin forgot to wait for that.
+        await auth.users.lock(tx, user.id)
         if authenticator.alone and not any(its.alone for its in await self.of(tx, user)):
             raise LastAuthenticator
         await auth.act(tx, RemoveAuthenticator(user=user, request=request, authenticator=authenticator))

@@ -204,11 +204,18 @@ class InsufficientScope(Refused):
 class AssuranceRequired(Refused):
     """Raised when the session's assurance level is below what the route demands (NIST 800-63B).
 
-    Cure: Sign in again with a second factor.
+    Cure: Re-authenticate with a second factor, then repeat the request; `detail` says when the account has none.
+
+    Args:
+        in_vain: Whether the account, as it is, cannot prove more than its session did.
     """
 
     code, title = "assurance_required", "Stronger sign-in required"
     detail = "This needs a stronger sign-in."
+
+    def __init__(self, detail: str | None = None, *, in_vain: bool = False) -> None:
+        super().__init__(detail)
+        self.in_vain = in_vain
 
 
 class ReauthenticationRequired(Refused):
@@ -437,13 +444,15 @@ class SealBroken(Unavailable):
 
     Cure: The operator puts the key back into `SIGRA_SECRET_KEYS`, or restores the row; `sigra doctor` counts such rows.
 
+    Its text is for the log; `detail`, as always, for whoever asks.
+
     Args:
         table: Where it is stored.
         column: The same.
+        id: The row's primary key.
         sealed: How it was sealed instead.
     """
 
-    def __init__(self, table: str, column: str, sealed: str) -> None:
+    def __init__(self, table: str, column: str, id: object, sealed: str) -> None:
         super().__init__()
-        self.place = f"{table}.{column}"
-        self.reason = f"a value of {table}.{column} was sealed {sealed}"
+        self.args = (f"The value of {table}.{column} in the row {id} was sealed {sealed}.",)

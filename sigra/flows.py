@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -292,6 +292,8 @@ class Seam:
         kinds = list(dict.fromkeys(challenge.kind for challenge in owed))
         token, expires_at = await self.pendings.create(tx, replace(login, owed=frozenset(kinds)), LOGIN_LIFETIME)
         await self.emit(tx, SignInChallenged(user_id=login.user.id, metadata={"kinds": kinds}))
+        for kind in set(kinds) - {one.kind for one in owed if one.method is not None}:
+            _log.error("no active plugin offers a way to meet %s: switch one on", kind)
         return Challenged(token, LOGIN_COOKIE, tuple(owed), expires_at, LOGIN_LIFETIME, added)
 
     async def pending(self, request: Request) -> Login:
@@ -322,6 +324,7 @@ class Seam:
     async def renew(self, request: Request, change: Change, *, page: str | None = None, status: int = 200) -> Response:
         """Make a change and go on under a new secret; see `Auth.renew`."""
         issued, members = await self.db.transaction(partial(self._renew, request=request, change=change))
+        request.scope["sigra.identity"] = _moved(_session(request), issued)
         shown = await self.auth.show(request, page, members, status) if members and page is not None else None
         return renewed(request, self.auth.settings, issued, shown)
 
@@ -455,6 +458,12 @@ def _session(request: Request) -> Identity:
     if identity.session_id is None:
         raise SessionRequired
     return identity
+
+
+def _moved(identity: Identity, issued: Sequence[Issued]) -> Identity:
+    """Whoever asks, as of a renewal: a page that is the answer shows the present session as such."""
+    ids = [one.session_id for one in issued if one.session_id is not None]
+    return replace(identity, session_id=ids[0]) if ids else identity
 
 
 def _completed(event: Event, now: datetime, notes: exchange.Exchange | None) -> Event:

@@ -24,8 +24,11 @@ from sigra.errors import (
     Unauthenticated,
 )
 from sigra.http import exchange
-from sigra.models import Assurance, Identity, User
+from sigra.models import Assurance, Identity, User, factors_of
 from sigra.protocols import Auth
+
+WITHOUT_FACTOR = "This needs a second factor, and your account has none. Add one to your account first."
+ONE_FACTOR_TWICE = "This needs two different factors, such as a password and a code of an app. Sign in with both."
 
 
 async def current_user(connection: HTTPConnection) -> User:
@@ -72,7 +75,7 @@ class Requirement:
         if not self.scopes <= identity.scopes:
             _refuse(connection, InsufficientScope())
         if self.assurance == "aal2" and identity.assurance != "aal2":
-            _refuse(connection, AssuranceRequired())
+            _refuse(connection, await _lack_of_assurance(connection, identity))
         if self.fresh is not False:
             self._check_fresh(connection, identity)
         return identity.user
@@ -82,6 +85,22 @@ class Requirement:
             _refuse(connection, SessionRequired())
         if not is_fresh(connection, identity, self.fresh if isinstance(self.fresh, timedelta) else None):
             _refuse(connection, ReauthenticationRequired())
+
+
+async def _lack_of_assurance(connection: HTTPConnection, identity: Identity) -> AssuranceRequired:
+    """What a session of level 1 lacks, and whether its user could prove more."""
+    if identity.session_id is None:
+        return AssuranceRequired(in_vain=True)
+    auth = cast(Auth, connection.scope["sigra.auth"])
+    async with auth.db.connect() as tx:
+        has_factor = any(one.kind == "mfa" for one in await auth.authenticators.of(tx, identity.user))
+    # Where something was waived, there is something to prove, whoever asks for it.
+    if not has_factor and identity.authenticated_at is not None:
+        return AssuranceRequired(WITHOUT_FACTOR, in_vain=True)
+    # Only a factor that was added since would be asked for now and was not then.
+    if is_fresh(connection, identity) and "possession" in factors_of(identity.amr):
+        return AssuranceRequired(ONE_FACTOR_TWICE, in_vain=True)
+    return AssuranceRequired()
 
 
 def is_fresh(connection: HTTPConnection, identity: Identity, window: timedelta | None = None) -> bool:

@@ -34,6 +34,11 @@ _FACTOR_OF_AMR: Mapping[str, str] = MappingProxyType(
 )
 
 
+def factors_of(amr: Iterable[str]) -> frozenset[str]:
+    """The factors that methods (RFC 8176) stand for: `knowledge`, `possession`, `inherence`; some are none."""
+    return frozenset(_FACTOR_OF_AMR[value] for value in amr if value in _FACTOR_OF_AMR)
+
+
 def timestamp(at: datetime) -> str:
     """RFC 3339, section 5.6, in UTC with `Z`, as every answer writes times."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
@@ -176,8 +181,7 @@ class Login:
 
         A value that is no factor by RFC 8176 (a mailed link, `user`, a plugin's own word) never raises the level.
         """
-        factors = {_FACTOR_OF_AMR[value] for value in self.amr if value in _FACTOR_OF_AMR}
-        return "aal2" if self.level == 2 or len(factors) > 1 else "aal1"
+        return "aal2" if self.level == 2 or len(factors_of(self.amr)) > 1 else "aal1"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """What a run exercises, seen while it runs: hooks, options, events, actions, codes, routes and messages.
 
 `--exercised=FOLDER` makes every process of a run write what it saw into the folder; `missing` names what nobody saw.
+Where credentials were issued is written down too: `unguarded` names the routes of ours that nobody shows to stop at a
+second factor.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from sigra import Settings, Sigra, hooks, hookspecs
 from sigra.events import Action, Event
 from sigra.flows import Seam
 from sigra.hooks import Calls
+from sigra.http import routing
 from sigra.mail.rendering import MailRenderer
 from sigra.sources import option_name
 from sigra.testing import cheap_settings
@@ -32,6 +35,9 @@ from tools.document_settings import is_section
 
 PACKAGES = (Path(sigra.__file__).parent, *sorted(distributions.CONTRIB.glob("*/src/*")))
 FACES = {"text", "html"}
+
+ISSUING = "issuing"
+"""In a record: the routes at which a credential was issued."""
 
 READ_EARLIER = {"SIGRA_APP"}
 """Options that are read where there are no settings yet, out of sight; the tests of the command line have them."""
@@ -65,6 +71,15 @@ def missing(folder: Path) -> list[str]:
     return unexercised(declared(), [json.loads(file.read_text()) for file in folder.glob("*.json")])
 
 
+def unguarded(folder: Path) -> list[str]:
+    """The routes of ours at which a credential was issued in that run, and which the ways to one do not name."""
+    # Not at the top: the ways need what this module must not import before it looks on.
+    from tests.distributions.issuing import ROUTES
+
+    seen = {place for file in folder.glob("*.json") for place in json.loads(file.read_text()).get(ISSUING, ())}
+    return sorted((seen & declared()["route"]) - ROUTES)
+
+
 def unexercised(wanted: Seen, records: list[dict[str, list[str]]]) -> list[str]:
     """What is wanted and in no record."""
     seen = {kind: {name for record in records for name in record.get(kind, ())} for kind in wanted}
@@ -76,7 +91,7 @@ class Recorder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.seen: dict[str, set[str]] = {kind: set() for kind in declared()}
+        self.seen: dict[str, set[str]] = {kind: set() for kind in (*declared(), ISSUING)}
         self._watch_deeds()
         self._watch_options()
         self._watch_answers()
@@ -90,6 +105,14 @@ class Recorder:
         self._watch_hooks()
         looking_on(Seam, "emit", lambda _, tx, event: self.seen["event"].add(event.name))
         looking_on(Seam, "act", lambda _, tx, action: self.seen["action"].add(action.name))
+        looking_on(Calls, "owner", self._issued)
+
+    def _issued(self, calls: Calls, plugin: str, auth: Any, spec: Callable[..., Any], **given: Any) -> None:
+        """Note the route at which a carrier is asked for a credential."""
+        if spec is hookspecs.issue_credential:
+            request = given["request"]
+            route = request.scope.get(routing.KEY)
+            self.seen[ISSUING].update(place for place in places(route) if place.startswith(f"{request.method} "))
 
     def _watch_hooks(self) -> None:
         """Listen to the trace that an operator can switch on: `sigra: <hook> asked <plugin>: …`."""

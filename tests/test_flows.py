@@ -1,6 +1,8 @@
 """The seam: attempts, challenges, pending sign-ins, issue, sign-out and events."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -8,8 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 
-from sigra import Attempt, Auth, ConfigurationError, Cookie, InvalidCredentials, Login, hookimpl
+from sigra import Attempt, Auth, Challenge, ConfigurationError, Cookie, InvalidCredentials, Login, Route, hookimpl
 from sigra.testing import PASSWORD, Client, FrozenClock, make_user
 from tests.apps import running
 from tests.policies import Ban, Block, Carrier, Door, Factor, Meeting, Recorder, Waiver
@@ -122,6 +125,174 @@ async def test_a_form_goes_to_the_challenge_and_ends_where_it_wanted() -> None:
 
     assert (first.status_code, first.headers["location"]) == (303, "/auth/login/challenge")
     assert (last.status_code, last.headers["location"]) == (303, "/private")
+
+
+# Alternatives, ways that are left to others, and what is owed
+
+
+@dataclass
+class Says:
+    """Demands or offers what it was told to."""
+
+    challenges: Sequence[Challenge]
+    name: str = "says"
+    api: int = 1
+
+    @hookimpl
+    async def challenges_for_login(self) -> Sequence[Challenge]:
+        return self.challenges
+
+
+CODE = Challenge("mfa", "code", alternative=True)
+
+
+async def test_what_only_offers_a_way_demands_nothing(database: str) -> None:
+    async with running(database, ["defaults", Says([CODE])]) as client:
+        answer = await client.sign_in(await make_user(client.sigra))
+
+    assert answer.json()["status"] == "signed_in"
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["before", "after"])
+async def test_a_way_is_offered_where_somebody_else_demands_the_kind(order: int) -> None:
+    plugins = [Says([CODE]), Factor()][::order]
+    async with running(MEMORY, ["defaults", *plugins]) as client:
+        await make_user(client.sigra)
+        body = await challenged(client)
+
+    assert body["challenges"] == [{"kind": "mfa", "methods": ["factor", "code"]}]
+
+
+async def test_what_is_offered_does_not_keep_a_waiver_from_lifting_the_kind() -> None:
+    async with running(MEMORY, ["defaults", Factor(), Says([CODE]), Waiver({"mfa"})]) as client:
+        answer = await client.sign_in(await make_user(client.sigra))
+
+    assert answer.status_code == 200
+
+
+async def test_hc10_what_is_demanded_without_a_way_lets_nobody_in(database: str) -> None:
+    """A policy that no active plugin can meet fails closed."""
+    async with running(database, ["defaults", Says([Challenge("enrollment", None)])]) as client:
+        await make_user(client.sigra)
+        body = await challenged(client)
+
+    assert body["challenges"] == [{"kind": "enrollment", "methods": []}]
+    assert not client.signed_in
+
+
+async def test_who_demands_may_leave_the_ways_to_others(database: str) -> None:
+    offered = Challenge("enrollment", "app", waivable=False, alternative=True)
+    async with running(database, ["defaults", Says([Challenge("enrollment", None), offered])]) as client:
+        await make_user(client.sigra)
+        body = await challenged(client)
+
+    assert body["challenges"] == [{"kind": "enrollment", "methods": ["app"]}]
+
+
+@dataclass
+class Looking:
+    """Takes down the sign-in that waits."""
+
+    name: str = "looking"
+    api: int = 1
+    seen: list[Login] = field(default_factory=list)
+
+    @hookimpl
+    def register_routes(self, auth: Auth) -> Sequence[Route]:
+        return [Route("/look", partial(self.look, auth), methods=["POST"])]
+
+    async def look(self, auth: Auth, request: Request) -> Response:
+        """POST /look."""
+        self.seen.append(await auth.pending(request))
+        return Response(status_code=204)
+
+
+async def test_a_sign_in_that_waits_knows_what_it_owes_and_what_was_asked_for(database: str) -> None:
+    door = Door(lambda auth, request: auth.sign_in(request, Login(door.user, ("pwd",), trust_browser=True)))
+    plugins = [Factor(), Factor("letter", kind="letter"), door, looking := Looking()]
+    async with running(database, ["defaults", *plugins]) as client:
+        door.user = await make_user(client.sigra)
+        await client.post("/auth/door")
+        await client.post("/auth/look")
+        await client.post("/auth/login/factor", json={"code": "right"})
+        await client.post("/auth/look")
+
+    assert [one.owed for one in looking.seen] == [{"mfa", "letter"}, {"letter"}]
+    assert [one.trust_browser for one in looking.seen] == [True, True]
+    assert [one.met for one in looking.seen] == [set(), {"mfa"}]
+
+
+# What a change adds to the answer
+
+
+@dataclass
+class Adds:
+    """A change that says something, together with a sign-in or with a renewal."""
+
+    said: object = field(default_factory=lambda: {"recovery_codes": ["one"]})
+
+    async def change(self, *_: object) -> object:
+        return self.said
+
+    async def sign_in(self, auth: Auth, request: Request) -> Response:
+        user = await auth.users.by_email("ada@example.com")
+        assert user is not None
+        return await auth.sign_in(request, Login(user, ("pwd",)), self.change)
+
+    async def renew(self, auth: Auth, request: Request) -> Response:
+        return await auth.renew(request, self.change, page="codes", status=201)
+
+
+@pytest.mark.parametrize(("plugins", "status"), [((), 200), ((Factor(),), 202)], ids=["signed in", "challenged"])
+async def test_what_a_change_says_is_in_the_answer(database: str, plugins: tuple[Any, ...], status: int) -> None:
+    async with running(database, ["defaults", Door(Adds().sign_in), *plugins]) as client:
+        await make_user(client.sigra)
+        answer = await client.post("/auth/door")
+
+    assert answer.status_code == status
+    assert answer.json()["recovery_codes"] == ["one"]
+    assert {"status", "session" if status == 200 else "login_token"} <= answer.json().keys()
+
+
+async def test_a_change_that_says_nothing_adds_nothing() -> None:
+    async with running(MEMORY, ["defaults", Door(Adds("text").sign_in)]) as client:
+        await make_user(client.sigra)
+        answer = await client.post("/auth/door")
+
+    assert answer.json().keys() == {"status", "user", "session"}
+
+
+class Pages:
+    """Shows codes."""
+
+    name, api = "codes", 1
+
+    @hookimpl
+    async def render_page(self, page: str, context: Mapping[str, Any], status: int) -> Response | None:
+        return PlainTextResponse(f"{context}", status) if page == "codes" else None
+
+
+@pytest.mark.parametrize("form", [False, True], ids=["JSON", "a form"])
+async def test_what_a_change_says_is_the_answer_of_a_renewal(database: str, form: bool) -> None:
+    async with running(database, ["defaults", Door(Adds().renew), Pages()]) as client:
+        await client.sign_in(await make_user(client.sigra))
+        before = client.cookies["sigra"]
+        answer = await client.post("/auth/door", **({"data": {"x": "y"}} if form else {}))
+        after = client.cookies["sigra"]
+
+    said = {"recovery_codes": ["one"]}
+    assert answer.status_code == 201
+    assert (answer.text if form else answer.json()) == (f"{said}" if form else said)
+    assert before != after
+
+
+@pytest.mark.parametrize("form", [False, True], ids=["JSON", "a form"])
+async def test_a_renewal_of_which_nothing_is_said_goes_on(form: bool) -> None:
+    async with running(MEMORY, ["defaults", Door(Adds(None).renew)]) as client:
+        await client.sign_in(await make_user(client.sigra))
+        answer = await client.post("/auth/door", **({"data": {"x": "y"}} if form else {}))
+
+    assert answer.status_code == (303 if form else 204)
 
 
 # Pending sign-ins

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,30 +24,39 @@ from sigra.errors import (
 from sigra.guards import current_user, requires
 from sigra.http import exchange
 from sigra.http.exchange import Exchange
-from sigra.models import Identity, User
+from sigra.models import Authenticator, Identity, User
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 USER = User(uuid.UUID(int=1), "ann@example.com")
 SESSION = Identity(USER, "session", "1", authenticated_at=NOW, session_id=uuid.UUID(int=2), amr=("pwd",))
+LATER = NOW + timedelta(minutes=6)
 KEY = Identity(USER, "api_key", "3", scopes=frozenset({"reports:read"}))
 
 
 class FakeAuth:
-    """The two members of `Auth` that a guard asks."""
+    """The members of `Auth` that a guard asks; it is its own database, and knows what factors everybody has."""
 
     settings = Settings(secret_keys=["k" * 32], base_url="http://localhost")
 
-    def __init__(self, now: datetime = NOW) -> None:
-        self.now = now
+    def __init__(self, now: datetime = NOW, *has: str) -> None:
+        self.now, self.has = now, has
+        self.db = self.authenticators = self
 
     def clock(self) -> datetime:
         return self.now
 
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[None]:
+        yield
 
-def connection(identity: Identity | None, kind: str = "http", now: datetime = NOW) -> HTTPConnection:
+    async def of(self, tx: None, user: User) -> list[Authenticator]:
+        return [Authenticator("mfa", method, "1", method) for method in self.has]
+
+
+def connection(identity: Identity | None, kind: str = "http", now: datetime = NOW, *has: str) -> HTTPConnection:
     scope: dict[str, Any] = {"type": kind, "headers": [], "client": None}
     notes = Exchange(scope, lambda scope: "")
-    return HTTPConnection({**scope, "sigra.identity": identity, "sigra.auth": FakeAuth(now), exchange.KEY: notes})
+    return HTTPConnection({**scope, "sigra.identity": identity, "sigra.auth": FakeAuth(now, *has), exchange.KEY: notes})
 
 
 async def refusal(guard: Any, at: HTTPConnection) -> type[SigraError]:
@@ -134,6 +145,47 @@ async def test_a_level_is_demanded() -> None:
     assert await requires(assurance="aal1")(connection(SESSION)) is USER
     assert await refusal(requires(assurance="aal2"), connection(SESSION)) is AssuranceRequired
     assert await refusal(requires(assurance="aal2"), connection(KEY)) is AssuranceRequired
+
+
+@pytest.mark.parametrize(
+    ("lacking", "now", "has", "in_vain"),
+    [
+        (SESSION, NOW, (), True),
+        (SESSION, LATER, (), True),
+        (SESSION, NOW, ("totp",), False),
+        (SESSION, LATER, ("totp",), False),
+        (replace(SESSION, amr=("email",)), NOW, ("totp",), False),
+        (replace(SESSION, amr=("email", "otp")), NOW, ("totp",), True),
+        (replace(SESSION, amr=("email", "otp")), LATER, ("totp",), False),
+        (replace(SESSION, authenticated_at=None), NOW, (), False),
+        (replace(SESSION, authenticated_at=None), NOW, ("totp",), False),
+        (KEY, NOW, ("totp",), True),
+    ],
+    ids=[
+        "no factor",
+        "no factor, stale",
+        "added since",
+        "stale",
+        "added to a mailed link",
+        "two things that one has",
+        "the same, stale",
+        "waived",
+        "waived, and listed",
+        "a key",
+    ],
+)
+async def test_a_level_in_reach_is_told_from_one_that_is_not(
+    lacking: Identity, now: datetime, has: tuple[str, ...], in_vain: bool
+) -> None:
+    with pytest.raises(AssuranceRequired) as refused:
+        await requires(assurance="aal2")(connection(lacking, "http", now, *has))
+
+    assert refused.value.in_vain is in_vain
+
+
+async def test_an_account_without_a_factor_is_told_so() -> None:
+    with pytest.raises(AssuranceRequired, match="your account has none"):
+        await requires(assurance="aal2")(connection(SESSION))
 
 
 async def test_every_term_holds_at_once() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigra.models import Attempt, Cookie, Identity, Issued, Login, User
+from sigra.models import ADDRESS_PROVEN, FIRST_AUTHENTICATOR, Attempt, Cookie, Identity, Issued, Login, User
 
 USER = User(uuid.UUID(int=1), "ann@example.com", columns=MappingProxyType({"salary": "hunter2"}))
 SECRET = "hunter2"
@@ -48,6 +48,38 @@ def test_aal2_needs_two_different_factors(amr: tuple[str, ...], assurance: str) 
 def test_one_method_may_be_level_2_by_itself() -> None:
     assert login("hwk", level=2).assurance == "aal2"
     assert login("pwd").passed("passkey", amr="hwk", level=2).passed("code", amr="otp").assurance == "aal2"
+
+
+def test_hc1_who_has_proven_an_address_alone_is_still_choosing_how_to_sign_in() -> None:
+    begun = login(methods=(ADDRESS_PROVEN,))
+
+    assert begun.enrolling
+    assert begun.passed("totp", amr="otp", meets=("mfa",)).enrolling
+    assert not begun.passed("passkey", amr="hwk", meets=(FIRST_AUTHENTICATOR,)).enrolling
+    assert not login("pwd", methods=("password", ADDRESS_PROVEN)).enrolling
+    assert not login("pwd").enrolling
+
+
+@pytest.mark.parametrize(
+    ("owed", "may"),
+    [
+        ((), False),
+        (("mfa",), False),
+        (("enrollment",), True),
+        (("enrollment", "x"), True),
+        (("enrollment", "mfa"), False),
+    ],
+    ids=["nothing", "mfa", "enrollment", "enrollment and more", "enrollment and mfa"],
+)
+def test_hc10_an_authenticator_is_added_only_where_no_other_one_is_owed(owed: tuple[str, ...], may: bool) -> None:
+    assert login("pwd", owed=frozenset(owed)).may_enroll is may
+
+
+def test_what_was_asked_for_goes_along_with_every_method() -> None:
+    asked = login("pwd", trust_browser=True, remember=True, next="/x").passed("totp", amr="otp", meets=("mfa",))
+
+    assert (asked.trust_browser, asked.remember, asked.next) == (True, True, "/x")
+    assert (asked.amr, asked.methods, asked.met) == (("pwd", "otp"), ("totp",), {"mfa"})
 
 
 @given(st.lists(st.sampled_from(["pwd", "otp", "user", "x"])), st.lists(st.sampled_from(["pwd", "otp", "x"])))

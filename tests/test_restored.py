@@ -228,9 +228,11 @@ async def test_hc24_nothing_that_was_used_or_ended_after_a_backup_comes_back_to_
         "magic links": 1,
         "mailed tokens": 6,
         "mails that wait": 1,
+        "recovery codes": 0,
         "sessions": 2,
         "sign-ins under way": 1,
         "sign-ups that wait": 1,
+        "trusted browsers": 0,
     }
     assert [one.metadata for one in recorder.recorded if one.name == "database.restored"] == [
         {"ended": ended, "passwords": False}

@@ -7,14 +7,13 @@ from collections import Counter
 from functools import partial
 
 import click
-from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sigra import hookspecs
 from sigra.cli.host import Host
 from sigra.core import Sigra
 from sigra.db.restored import end_own
-from sigra.db.schema import PREFIX
+from sigra.db.unclaimed import unclaimed
 from sigra.events import DatabaseRestored
 
 QUESTION = (
@@ -71,6 +70,4 @@ async def _end_all(auth: Sigra, passwords: bool, tx: AsyncConnection) -> dict[st
 async def unknown_tables(auth: Sigra) -> list[str]:
     """Tables of ours that nobody active knows, with rows that nobody ended."""
     async with auth.db.connect() as tx:
-        present = await tx.run_sync(lambda connection: inspect(connection).get_table_names())
-    known = {*auth.metadata.tables, *(lineage.version_table for lineage in auth.lineages())}
-    return sorted(name for name in present if name.startswith(PREFIX) and name not in known)
+        return [table.name for table in await unclaimed(tx, auth.metadata)]

@@ -10,7 +10,7 @@ import click
 from sigra.cli.awaiting import awaiting
 from sigra.cli.host import Host
 from sigra.cli.overview import COMMANDS
-from sigra.errors import ConfigurationError, SigraError, Unavailable, ValidationFailed
+from sigra.errors import ConfigurationError, SealBroken, SigraError, Unavailable, ValidationFailed
 
 OVERVIEW = """Work on the accounts, the database and the plugins of an application.
 
@@ -73,6 +73,8 @@ class Shell(click.Group):
 
 def explain(error: SigraError) -> str:
     """An error as an operator is told it: with the fields, and without a client's view of things."""
+    if isinstance(error, SealBroken):
+        return f"{error} Put its key back into SIGRA_SECRET_KEYS, or restore the row."
     if isinstance(error, Unavailable):
         return "The database does not answer: start it, or mend SIGRA_DATABASE_URL."
     if isinstance(error, ValidationFailed):

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import hmac
-import os
-from collections.abc import Sequence
+import secrets
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
-
-from sqlalchemy import Column, Table
 
 from sigra.crypto.keys import subkey
 from sigra.errors import SealBroken
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    from sqlalchemy import Column
 
 VERSION = b"\x01"
 KEY_ID_BYTES = 8
 NONCE_BYTES = 12
-"""Random nonces of 96 bits: a key seals up to 2**32 values (NIST SP 800-38D, section 8.3)."""
+"""Drawn at random, 96 bits: a key seals up to 2**32 values (NIST SP 800-38D, sections 8.2.2 and 8.3)."""
+
+TAG_BYTES = 16
 
 HEADER_BYTES = len(VERSION) + KEY_ID_BYTES
+
+CHANGED = "elsewhere, or it was changed since"
+UNKNOWN_KEY = "under a key that is not in SIGRA_SECRET_KEYS"
 
 
 class Vault:
@@ -32,9 +36,11 @@ class Vault:
 
     Args:
         secret_keys: At least one.
+        random: `n` random bytes, for nonces. A key under which one comes twice is lost (section 8 of the same).
     """
 
-    def __init__(self, secret_keys: Sequence[str]) -> None:
+    def __init__(self, secret_keys: Sequence[str], *, random: Callable[[int], bytes] = secrets.token_bytes) -> None:
+        self._random = random
         self._keys = {_key_id(key): subkey(key, b"vault") for key in reversed(secret_keys)}
         self._first = _key_id(secret_keys[0])
 
@@ -47,7 +53,7 @@ class Vault:
         Args:
             id: The row's primary key, as it is stored.
         """
-        nonce = os.urandom(NONCE_BYTES)
+        nonce = self._random(NONCE_BYTES)
         header = VERSION + self._first
         sealed = self._ciphers[self._first].encrypt(nonce, plaintext, header + _place(column, id))
         return header + nonce + sealed
@@ -60,23 +66,26 @@ class Vault:
         """
         from cryptography.exceptions import InvalidTag  # noqa: PLC0415  (an application without factors needs none)
 
+        if len(sealed) < HEADER_BYTES + NONCE_BYTES + TAG_BYTES or not sealed.startswith(VERSION):
+            raise SealBroken(column.table.name, column.name, id, CHANGED)
         header, rest = sealed[:HEADER_BYTES], sealed[HEADER_BYTES:]
-        cipher = self._ciphers.get(header[len(VERSION) :]) if header.startswith(VERSION) else None
+        cipher = self._ciphers.get(header[len(VERSION) :])
         if cipher is None:
-            raise SealBroken(column.table.name, column.name, "under a key that is not in SIGRA_SECRET_KEYS")
+            raise SealBroken(column.table.name, column.name, id, UNKNOWN_KEY)
         try:
             return cipher.decrypt(rest[:NONCE_BYTES], rest[NONCE_BYTES:], header + _place(column, id))
-        except (InvalidTag, ValueError):
-            raise SealBroken(column.table.name, column.name, "elsewhere, or changed since") from None
+        except InvalidTag:
+            raise SealBroken(column.table.name, column.name, id, CHANGED) from None
 
     @property
-    def header(self) -> bytes:
+    def first(self) -> bytes:
         """With what every value begins that is sealed under the first key."""
         return VERSION + self._first
 
-    def knows(self, sealed: bytes) -> bool:
-        """Whether the key that a value was sealed under is in the ring."""
-        return sealed[:1] == VERSION and sealed[1:HEADER_BYTES] in self._keys
+    @property
+    def known(self) -> tuple[bytes, ...]:
+        """With what values begin whose key is in the ring."""
+        return tuple(VERSION + id for id in self._keys)
 
     @cached_property
     def _ciphers(self) -> dict[bytes, AESGCM]:
@@ -91,6 +100,4 @@ def _key_id(secret_key: str) -> bytes:
 
 
 def _place(column: Column[bytes], id: object) -> bytes:
-    table = column.table
-    assert isinstance(table, Table)
-    return "\0".join((table.name, column.name, str(id))).encode()
+    return "\0".join((column.table.name, column.name, str(id))).encode()

@@ -17,7 +17,7 @@ from sqlalchemy import Column, Connection, ForeignKeyConstraint, MetaData, Table
 from sqlalchemy.schema import SchemaItem
 
 from sigra.db.engine import Database
-from sigra.db.schema import PREFIX, USERS, own_names, users_table
+from sigra.db.schema import USERS, VERSIONS, own_names, users_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Lineage:
 
     @property
     def version_table(self) -> str:
-        return f"{PREFIX}version_{re.sub(r'[-_.]+', '_', self.distribution).lower()}"
+        return f"{VERSIONS}{re.sub(r'[-_.]+', '_', self.distribution).lower()}"
 
     def scripts(self) -> ScriptDirectory:
         """The revisions, as Alembic sees them."""

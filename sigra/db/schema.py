@@ -18,6 +18,9 @@ USERS = "sigra_users"
 PREFIX = "sigra_"
 """Tables of this prefix are Sigra's and its plugins'."""
 
+VERSIONS = f"{PREFIX}version_"
+"""Of these, where each distribution's revisions are."""
+
 
 class UserColumns:
     """The columns of `sigra_users`, for a host's own class: `class User(UserColumns, Base)` with columns of its own.

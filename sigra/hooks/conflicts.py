@@ -11,6 +11,7 @@ from sqlalchemy.exc import InvalidRequestError
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from sigra import errors, events
+from sigra.db.rotation import check_sealed
 from sigra.errors import ConfigurationError, SigraError
 from sigra.hooks.discovery import Active
 from sigra.models import Job
@@ -154,6 +155,7 @@ def _check_tables(plugin: str, its: Sequence[Table], taken: dict[str, str], made
                 f"Plugin {plugin} brings the table {table.name}: name it {prefix}…, in lower case."
             )
         taken[table.name] = f"plugin {plugin}"
+    check_sealed(its, f"Plugin {plugin}")
     if made != {table.key for table in its}:
         raise ConfigurationError(
             f"Plugin {plugin} returns other tables than it makes: make them on the given `metadata` and return all."

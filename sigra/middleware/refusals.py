@@ -19,17 +19,16 @@ from sigra.errors import (
     ConfigurationError,
     InternalError,
     ReauthenticationRequired,
+    SealBroken,
     SigraError,
     Unauthenticated,
 )
-from sigra.guards import is_fresh
 from sigra.hooks import Calls
 from sigra.http import body, exchange
 from sigra.http.answers import is_form, see_other, wants_page
 from sigra.http.problems import problem
 from sigra.http.redirects import safe_next, wanted
 from sigra.middleware.paths import is_mounted
-from sigra.models import Identity
 from sigra.protocols import Auth
 
 _log = logging.getLogger("sigra")
@@ -63,6 +62,8 @@ class Refusals:
             # A plugin found out too late; its text is the operator's.
             _log.error("%s", error)
             error = InternalError()
+        if isinstance(error, SealBroken):
+            _log.error("%s", error)
         if scope["type"] == "websocket":
             await self._deny(scope, receive, send, error)
             return
@@ -135,11 +136,10 @@ class Refusals:
         return next((page for page in ways if page in self.pages), None)
 
     def _would_help(self, connection: HTTPConnection, error: SigraError) -> bool:
-        """Whether a person is there who has not just proven all that the account asks for, to no avail."""
+        """Whether a person is there who could prove what is missing."""
         if not wants_page(connection) and self._form_page(connection) is None:
             return False
-        identity: Identity | None = connection.scope["sigra.identity"]
-        return isinstance(error, ReauthenticationRequired) or identity is None or not is_fresh(connection, identity)
+        return not (isinstance(error, AssuranceRequired) and error.in_vain)
 
     def _back(self, connection: HTTPConnection) -> str | None:
         """Where the person goes on: the page that was opened, or the one on which the form stands."""

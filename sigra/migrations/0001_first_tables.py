@@ -193,6 +193,46 @@ sa.Table(
     sa.UniqueConstraint("user_id", "digest", name="uq_sigra_known_browsers_user"),
 )
 
+sa.Table(
+    "sigra_recovery_codes",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    user_ref(),
+    sa.Column("digest", Digest, nullable=False, unique=True),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+)
+
+sa.Table(
+    "sigra_trusted_browsers",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    user_ref(),
+    sa.Column("digest", Digest, nullable=False, index=True),
+    sa.Column("user_agent", sa.Text),
+    sa.Column("ip", sa.String(45)),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    sa.Column("last_used_at", UTCDateTime, nullable=False),
+    sa.Column("expires_at", UTCDateTime, nullable=False, index=True),
+    sa.UniqueConstraint("user_id", "digest", name="uq_sigra_trusted_browsers_user"),
+)
+
+sa.Table(
+    "sigra_second_factor",
+    metadata,
+    user_ref(primary_key=True),
+    sa.Column("demand", sa.String(16)),
+    sa.Column("noticed_at", UTCDateTime),
+)
+
+sa.Table(
+    "sigra_second_factor_removals",
+    metadata,
+    user_ref(primary_key=True),
+    sa.Column("id", Id, nullable=False),
+    sa.Column("requested_at", UTCDateTime, nullable=False),
+    sa.Column("remove_at", UTCDateTime, nullable=False, index=True),
+)
+
 
 def upgrade() -> None:
     create_missing(op.get_bind(), metadata)

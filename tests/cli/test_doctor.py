@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -11,12 +12,16 @@ from typing import Any
 
 import pytest
 
-from sigra import hooks
+from sigra_totp import TOTP
+from sigra_totp.codes import Parameters
+
+from sigra import Sigra, hooks
 from sigra.cli.doctor import installation, keys, options
 from sigra.cli.doctor.finding import Finding
 from sigra.crypto import new_secret
 from sigra.hooks import Installed
 from sigra.settings import Settings
+from sigra.testing import cheap_settings, make_user
 from tests.cli.conftest import Run
 
 KEYS = ("Vb4mA0sXq9Lr2TzKeWc7Y1uJh6NdGf3PoQi8", "s8RkZ5xHn1UwE7bLcM3vTq0YjDa6GfPi2OoW")
@@ -76,6 +81,10 @@ def test_a_sound_installation_is_status_0(sound: Run):
         ({"SIGRA_PLUGINS": "*,-pages", "SIGRA_TRACE_HOOKS": "true"}, "SIGRA_TRACE_HOOKS"),
         ({"SIGRA_PLUGINS": ",".join(one.name for one in hooks.installed() if one.name != "pages")}, "pages"),
         ({"SIGRA_MAIL__URL": None, "SIGRA_MAIL__SENDER": None}, "SIGRA_MAIL__URL"),
+        (
+            {"SIGRA_PLUGINS": "*,-totp,-passkeys", "SIGRA_SECOND_FACTOR__DEMAND": "required"},
+            "SIGRA_SECOND_FACTOR__DEMAND",
+        ),
         ({"SIGRA_LIMITS__ENABLED": "false"}, "SIGRA_LIMITS__ENABLED"),
         ({"SIGRA_LIMITS__URL": "redis://:a-word@127.0.0.1:1/0"}, "SIGRA_LIMITS__URL"),
         ({"SIGRA_DATABASE_URL": "sqlite:///absent.db"}, "database"),
@@ -245,6 +254,65 @@ def test_mail_that_nobody_takes_up_is_found(sound: Run, folder: Path):
 
     assert neglected["subject"] == "outbox"
     assert neglected["problem"].startswith("1 of the mails that wait have been due for more than an hour")
+
+
+# What is sealed, and by whom it is needed
+
+
+TWO, ONE = f"{KEYS[0]},{KEYS[1]}", KEYS[1]
+
+
+@pytest.fixture
+def enrolled(sound: Run, folder: Path) -> Run:
+    """An authenticator app of one account, its seed sealed under the second key."""
+    asyncio.run(enroll(f"sqlite:///{folder / 'sigra.db'}", "ada@example.com"))
+    return sound
+
+
+async def enroll(url: str, *addresses: str) -> None:
+    totp = TOTP()
+    async with Sigra(cheap_settings(url, secret_keys=[KEYS[1]]), ["defaults", totp]) as auth:
+        for address in addresses:
+            user = await make_user(auth, address)
+            await auth.db.transaction(
+                lambda tx, user=user: totp.enrollments.begin(auth, tx, user, Parameters("SHA1", 6, 30))
+            )
+
+
+def test_what_is_sealed_under_another_key_than_the_first_is_found_until_it_is_rotated(enrolled: Run):
+    [older] = found(enrolled, SIGRA_SECRET_KEYS=TWO)
+
+    assert older["problem"] == "1 of the values of sigra_totp.seed are not under the first key."
+    assert "sigra keys rotate" in older["cure"]
+    assert enrolled("keys", "rotate", SIGRA_SECRET_KEYS=TWO).exit_code == 0
+    assert found(enrolled, SIGRA_SECRET_KEYS=KEYS[0]) == []
+
+
+def test_what_is_sealed_under_a_key_that_is_gone_is_found(enrolled: Run):
+    [lost] = found(enrolled, SIGRA_SECRET_KEYS=KEYS[0])
+
+    assert lost["subject"] == "SIGRA_SECRET_KEYS"
+    assert lost["problem"].startswith("1 of the values of sigra_totp.seed do not open")
+
+
+def test_who_depended_on_a_plugin_that_is_not_active_is_found(enrolled: Run):
+    [left] = found(enrolled, SIGRA_PLUGINS="*,-totp")
+
+    assert left["subject"] == "sigra_totp"
+    assert left["problem"].startswith("Its plugin is not active, and it has rows of 1 account: ada@example.com. What")
+
+
+def test_of_many_the_first_twenty_are_named(sound: Run, folder: Path):
+    asyncio.run(enroll(f"sqlite:///{folder / 'sigra.db'}", *[f"user{number:02}@example.com" for number in range(23)]))
+    [left] = found(sound, SIGRA_PLUGINS="*,-totp")
+
+    assert "has rows of 23 accounts: user00@example.com, user01@" in left["problem"]
+    assert "user19@example.com, and 3 more. What" in left["problem"]
+    assert "user20" not in left["problem"]
+
+
+def test_a_table_without_accounts_is_left_alone(sound: Run):
+    assert found(sound, SIGRA_PLUGINS="*,-totp,-api_keys") == []
 
 
 # The database

@@ -24,6 +24,7 @@ NEEDY = [
     ("db", "upgrade"),
     ("db", "current"),
     ("db", "check"),
+    ("keys", "rotate"),
     ("outbox", "list"),
     ("outbox", "retry"),
     ("worker",),

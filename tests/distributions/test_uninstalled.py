@@ -8,7 +8,10 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import pyotp
 import pytest
+from sigra_passkeys.plugin import Passkeys
+from sigra_passkeys.relying_party import Registered
 
 from sigra import ConfigurationError, Sigra
 from sigra.db.migrations import check, current, newest, upgrade
@@ -190,6 +193,52 @@ async def test_without_a_distribution_of_ours_an_installation_starts_migrates_an
     assert json.loads(told) == [True, 401, 200, 200]
 
 
+async def with_an_app(client, user):
+    """An authenticator app that counts, by the routes of `totp`."""
+    await client.sign_in(user)
+    secret = (await client.post("/auth/totp/enroll")).json()["secret"]
+    code = pyotp.TOTP(secret).at(client.sigra.clock())
+    assert (await client.post("/auth/totp/confirm", json={"code": code})).status_code == 200
+
+
+async def with_a_passkey(client, user):
+    """A passkey, as it is stored once its registration was believed."""
+    passkey = Registered(b"id" * 8, b"key", 0, "", ("usb",), verified=True, backup_eligible=False, backed_up=False)
+    stored = client.sigra.plugin(Passkeys).stored
+    await client.sigra.db.transaction(lambda tx: stored.handle(client.sigra, tx, user))
+    await client.sigra.db.transaction(lambda tx: stored.add(client.sigra, tx, user, passkey, "Key ring"))
+
+
+FACTORS = {"sigra-totp": (with_an_app, ["sigra_totp"]), "sigra-passkeys": (with_a_passkey, ["sigra_passkeys"])}
+
+
+@pytest.mark.parametrize("distribution", FACTORS)
+async def test_who_had_a_factor_signs_in_without_it_and_the_doctor_says_who(
+    distribution, sigra_settings, sigra_clock, database, tmp_path
+):
+    add, tables = FACTORS[distribution]
+    [plugin] = [one.name for one in distributions.ours() if one.distribution == distribution]
+    auth = Sigra(sigra_settings, ["defaults", plugin], clock=sigra_clock)
+    await migrate(auth)
+    async with auth, Client(auth.wrap(application), auth) as client:
+        await make_user(auth, "grace@example.com")
+        user = await make_user(auth)
+        await add(client, user)
+        another = Client(client.app, auth)
+        assert (await another.sign_in(user)).status_code == 202
+    path = os.pathsep.join([str(ROOT), str(seen_without(distribution, tmp_path))])
+    environment = variables(database, PYTHONPATH=path, **CHEAP)
+
+    run(environment, tmp_path, "db", "upgrade", bare=True)
+    assert run(environment, tmp_path, "db", "check", bare=True) == "The database is as it should be.\n"
+    told = python(environment, tmp_path, "-S", "-c", WITHOUT % distributions.package(distribution))
+    assert json.loads(told) == [True, 401, 200, 200]
+    findings = run(environment, tmp_path, "doctor", bare=True, status=1)
+    for table in tables:
+        assert f"{table}: Its plugin is not active, and it has rows of 1 account: ada@example.com. What" in findings
+    assert "grace@example.com" not in findings
+
+
 ROOT = Path(__file__).parents[2]
 CHEAP = {
     "SIGRA_DEVELOPMENT": "true",
@@ -215,17 +264,19 @@ def variables(database, **more):
     return {**usual, **more}
 
 
-def run(environment, folder, *words, given="", bare=False):
+def run(environment, folder, *words, given="", bare=False, status=0):
     """Run a command of the shell in a process of its own; what it prints.
 
     Args:
         bare: Without what is installed for this Python: on the path alone.
+        status: How it is to end.
     """
     options = ["-S"] if bare else []
-    return python(environment, folder, *options, "-c", "from sigra.cli import main; main()", *words, given=given)
+    command = [*options, "-c", "from sigra.cli import main; main()", *words]
+    return python(environment, folder, *command, given=given, status=status)
 
 
-def python(environment, folder, *arguments, given=""):
+def python(environment, folder, *arguments, given="", status=0):
     done = subprocess.run(
         [sys.executable, "-W", "error", *arguments],
         env={"PATH": os.environ["PATH"], **environment},
@@ -235,5 +286,5 @@ def python(environment, folder, *arguments, given=""):
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == status, done.stderr
     return done.stdout

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, WebSocketRoute
 
 from sigra import Route, Settings, Sigra, hooks
+from sigra.db import Sealed
 from sigra.errors import ConfigurationError, Refused, SigraError
 from sigra.events import Event, SignedIn
 from sigra.hooks import Active
@@ -288,6 +289,19 @@ def test_tables_are_made_on_the_given_metadata_and_returned() -> None:
 
     for plugin in (Forgetful("badge"), Elsewhere("badge")):
         assert_named(refusal(plugin), "Plugin badge returns other tables than it makes", "metadata")
+
+
+@pytest.mark.parametrize("keys", [(), ("a", "b")], ids=["no key", "two columns"])
+def test_hc49_what_is_sealed_needs_a_row_of_one_key(keys: tuple[str, ...]) -> None:
+    class Sealing(Plugin):
+        @hookimpl
+        def register_tables(self, metadata: MetaData) -> Any:
+            columns = [Column(name, Integer, primary_key=True) for name in keys]
+            return [Table("sigra_badge", metadata, *columns, Column("seed", Sealed))]
+
+    assert_named(
+        refusal(Sealing("badge")), "Plugin badge", "sigra_badge", "Sealed", f"{len(keys)} columns", "give it one"
+    )
 
 
 def test_a_failing_plugin_is_not_taken_for_a_conflict() -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.exercised import declared, missing, unexercised
+from tests.distributions.issuing import ROUTES
+from tests.exercised import ISSUING, declared, missing, unexercised, unguarded
 from tests.player import ROOT
 from tools import run_tests
 
@@ -48,8 +49,8 @@ def test_an_unexercised_hook_is_told():
 
 
 @pytest.fixture(scope="module")
-def left_over(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """What a run of one test did not exercise, in two processes."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run of one test wrote down, in two processes."""
     folder = tmp_path_factory.mktemp("exercised")
     test = folder / "test_one.py"
     test.write_text(ONE_TEST)
@@ -57,6 +58,12 @@ def left_over(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     command = [sys.executable, "-m", "pytest", "--quiet", "--numprocesses=2", *options, f"--exercised={folder}", test]
     subprocess.run(command, check=True, cwd=ROOT)
     assert len(list(folder.glob("*.json"))) == 3  # who shares out, and two who work
+    return folder
+
+
+@pytest.fixture(scope="module")
+def left_over(folder: Path) -> list[str]:
+    """What that run did not exercise."""
     return missing(folder)
 
 
@@ -93,6 +100,29 @@ def test_what_a_run_leaves_out_is_said(left_over: list[str], what: str):
 
 def test_a_redirect_is_no_answer_of_a_route(left_over: list[str]):
     assert "route POST /login" in left_over
+
+
+def test_hc10_a_route_that_was_seen_to_issue_a_credential_is_written_down(folder: Path):
+    seen = {place for file in folder.glob("*.json") for place in json.loads(file.read_text())[ISSUING]}
+
+    assert seen == {"POST /login"}
+    assert unguarded(folder) == []
+
+
+def test_hc10_a_route_that_issues_and_is_not_shown_to_stop_at_a_second_factor_fails_the_whole_suite(tmp_path: Path):
+    whole = {kind: sorted(names) for kind, names in declared().items()}
+    whole[ISSUING] = ["POST /api-keys", "POST /login", "POST /door of a test"]
+    (tmp_path / "one.json").write_text(json.dumps(whole))
+
+    [(line, good)] = run_tests.left_over(tmp_path)
+    assert line.startswith("FAILED: POST /api-keys issues a credential")
+    assert not good
+
+
+def test_every_way_to_a_credential_is_a_route_that_is_there():
+    strangers = {"POST /badge", "POST /login/badge", "POST /careless"}
+
+    assert ROUTES - strangers <= declared()["route"]
 
 
 def test_what_is_left_over_fails_the_whole_suite(tmp_path: Path):

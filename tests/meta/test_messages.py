@@ -27,8 +27,18 @@ RECEIVED = MappingProxyType(
             "test_known_browsers.py::test_a_sign_in_from_a_new_browser_and_a_new_network_is_told_by_mail_event_and_mark"
         ),
         "api_key_created": "test_api_keys.py::test_the_mailbox_is_told_of_a_key_and_not_what_it_is",
+        "recovery_code_used": (
+            "test_recovery_codes.py::test_a_code_completes_a_sign_in_at_level_2_and_says_how_many_are_left"
+        ),
         "deletion_scheduled": "test_account_deletion.py::test_an_account_is_closed_at_once_and_says_until_when",
+        "factor_added": ("sigra-totp/tests/test_enrolling.py::test_an_app_counts_after_its_first_code_and_not_before"),
+        "factor_removed": "sigra-totp/tests/test_removing.py::test_an_app_that_is_removed_is_asked_for_no_more",
         "account_locked": ("sigra-lockout/tests/test_unlocking.py::test_one_mail_a_lock_goes_to_the_stored_address"),
+        **dict.fromkeys(
+            ("factors_removal_requested", "factors_removed"),
+            "test_factor_removal.py::"
+            "test_hc16_factors_are_removed_after_a_wait_of_which_the_owner_is_told_at_once",
+        ),
         "account_deleted": "test_account_deletion.py::test_an_account_is_erased_when_its_grace_is_over",
     }
 )
@@ -36,9 +46,6 @@ RECEIVED = MappingProxyType(
 
 TO_COME = MappingProxyType(
     {
-        "factor_added": "sigra-totp",
-        "factor_removed": "sigra-totp",
-        "recovery_code_used": "recovery_codes",
         "identity_linked": "sigra-oauth",
         "identity_unlinked": "sigra-oauth",
         "refresh_token_reused": "sigra-jwt",

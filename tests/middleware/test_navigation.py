@@ -83,10 +83,9 @@ async def test_a_socket_is_refused_whatever_it_accepts() -> None:
     assert refused.value.response.status_code == 401
 
 
-@pytest.mark.parametrize("guard", [requires(fresh=True), requires(assurance="aal2")])
-async def test_a_sign_in_that_is_too_old_or_too_weak_is_made_again(guard: Any) -> None:
+async def test_a_sign_in_that_is_too_old_is_made_again() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await guard(HTTPConnection(scope))
+        await requires(fresh=True)(HTTPConnection(scope))
 
     clock = FrozenClock()
     async with running(MEMORY, app=app, clock=clock) as client:
@@ -111,17 +110,6 @@ async def test_without_a_page_for_it_one_signs_in_again() -> None:
         opened = await client.get("/vault", headers=PAGE)
 
     assert opened.headers["location"] == "/auth/login?next=%2Fvault"
-
-
-async def test_whoever_has_just_proven_all_there_is_to_prove_is_not_sent_in_a_circle() -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await requires(assurance="aal2")(HTTPConnection(scope))
-
-    async with running(MEMORY, app=app) as client:
-        await client.sign_in(await make_user(client.sigra))
-        refused = await client.get("/vault", headers=PAGE)
-
-    assert (refused.status_code, refused.json()["code"]) == (403, "assurance_required")
 
 
 async def test_a_page_below_the_mount_path_leads_to_sign_in_and_back() -> None:

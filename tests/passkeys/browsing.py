@@ -42,3 +42,9 @@ async def use(
     """
     given = one.get(await options_for(client, **(wanted or {})))
     return await client.post("/auth/login/passkey", json={"credential": given, **body})
+
+
+def code_of(answer: httpx2.Response) -> str | None:
+    """The code of a problem; None of what is none."""
+    is_problem = answer.headers.get("content-type", "").startswith("application/problem+json")
+    return str(answer.json()["code"]) if is_problem else None

@@ -67,6 +67,9 @@ CLIENT_DATA: Mapping[str, Mutation] = {
     "no type": {"client_data": without("type")},
     "client data in a list": {"client_data": lambda data: [data]},
     "client data of nothing": {"client_data": lambda data: None},
+    "padded client data": {
+        "outer": lambda found: within(clientDataJSON=found["response"]["clientDataJSON"] + "==")(found)
+    },
     "broken client data": {"outer": edited("clientDataJSON", lambda data: data[:-1])},
     "client data in no UTF-8": {
         "outer": edited("clientDataJSON", lambda data: data.replace(b"localhost", b"local\xff"))

@@ -12,8 +12,10 @@ from sigra.plugins.pages import Pages
 from sigra.plugins.password import Password
 from sigra.plugins.password_reset import PasswordReset
 from sigra.plugins.reauthentication import Reauthentication
+from sigra.plugins.recovery_codes import RecoveryCodes
 from sigra.plugins.sessions import Sessions
 from sigra.plugins.signup import SignUp
+from sigra.plugins.trusted_browsers import TrustedBrowsers
 from sigra.testing import PluginContract
 
 
@@ -63,6 +65,14 @@ class TestMagicLink(PluginContract):
 
 class TestKnownBrowsers(PluginContract):
     plugin = KnownBrowsers
+
+
+class TestRecoveryCodes(PluginContract):
+    plugin = RecoveryCodes
+
+
+class TestTrustedBrowsers(PluginContract):
+    plugin = TrustedBrowsers
 
 
 class TestSignUp(PluginContract):

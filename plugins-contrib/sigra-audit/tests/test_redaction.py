@@ -37,6 +37,9 @@ def cleaned(metadata):
         "postgresql://sigra:hunter2@db/app",
         "a=1&password=hunter2&b=2",
         "code=12345678",
+        "ABCD-EFGH-IJKL-MNOP-QRST-UV27",
+        "typed abcd-efgh-ijkl-mnop-qrst-uv27, twice",
+        "ABCDEFGHIJKLMNOPQRSTUV27",
         f"{TOKEN}{TOKEN}",
     ],
 )
@@ -51,7 +54,19 @@ def test_hc21_a_secret_is_seen_by_its_form(secret, place):
     text = metadata_text(wrapped[place], lambda _: "email:1234")
 
     assert "[redacted]" in text
-    for word in (TOKEN[:20], "hunter2", "short", "c2ln", "aGFzaA", "abcdefghij", "abc123", "YTpi", "12345678"):
+    for word in (
+        TOKEN[:20],
+        "hunter2",
+        "short",
+        "c2ln",
+        "aGFzaA",
+        "abcdefghij",
+        "abc123",
+        "YTpi",
+        "12345678",
+        "UV27",
+        "uv27",
+    ):
         assert word not in text or word not in secret
 
 
@@ -77,12 +92,21 @@ def test_hc21_a_code_is_seen_by_its_name_and_form(name):
 
 
 @pytest.mark.parametrize(
+    "typed", ["abcd efgh ijkl mnop qrst uv27", "abcdefghijklmnopqrstuv27", "ABCD-EFGHIJKLMNOPQRSTUV27"]
+)
+def test_hc21_a_recovery_code_is_seen_however_it_was_typed(typed):
+    assert cleaned({"recovery_code": typed}) == {"recovery_code": "[redacted]"}
+    assert cleaned({"codes": [typed, "few"]}) == {"codes": ["[redacted]", "few"]}
+
+
+@pytest.mark.parametrize(
     "harmless",
     [
         {"method": "password", "amr": ["pwd"], "carrier": "token", "kinds": ["mfa"]},
         {"api_keys": False, "token_id": "5", "key_id": str(uuid.UUID(int=5)), "session": str(uuid.UUID(int=1))},
         {"reason": "password_changed", "fields": ["name", "locale"], "code": "not_found", "status_code": 404},
         {"erase_at": "2026-01-01T00:00:00Z", "n": 1.5, "none": None, "yes": True},
+        {"method": "recovery_code", "remaining": 9, "word": "A" * 23},
     ],
 )
 def test_what_is_no_secret_stays(harmless):

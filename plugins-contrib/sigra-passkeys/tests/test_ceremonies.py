@@ -92,6 +92,64 @@ def test_hc15_an_assertion_is_refused(name: str) -> None:
         PARTY.asserted(one.get(request(), **ASSERTION[name]), CHALLENGE, known, verify=True)
 
 
+def refuses_registration(*names: str) -> None:
+    """Each of those registrations is refused."""
+    for name in names:
+        with pytest.raises(BadCredential):
+            PARTY.registered(Authenticator().create(creation(), **REGISTRATION[name]), CHALLENGE, verify=False)
+
+
+def refuses_assertion(*names: str) -> None:
+    """Each of those assertions is refused."""
+    one = Authenticator()
+    known = known_of(PARTY.registered(one.create(creation()), CHALLENGE, verify=True))
+    for name in names:
+        with pytest.raises(BadCredential):
+            PARTY.asserted(one.get(request(), **ASSERTION[name]), CHALLENGE, known, verify=True)
+
+
+def test_hc15_id_and_rawid_are_one() -> None:
+    refuses_registration("id and rawId differ")
+
+
+def test_hc15_the_id_that_is_kept_is_the_attested_one() -> None:
+    refuses_registration("both ids of another")
+
+
+def test_hc15_an_oversized_id_is_refused() -> None:
+    long = Authenticator(credential_id=b"x" * 1024)
+
+    with pytest.raises(BadCredential):
+        PARTY.registered(long.create(creation()), CHALLENGE, verify=False)
+    assert PARTY.registered(Authenticator(credential_id=b"x" * 1023).create(creation()), CHALLENGE, verify=False)
+
+
+def test_hc15_base64url_is_written_in_one_way() -> None:
+    refuses_registration("padded client data")
+    refuses_assertion("padded client data")
+
+
+def test_hc15_nothing_comes_from_a_foreign_frame() -> None:
+    refuses_registration("in a foreign frame", "foreign frame in a word", "below another origin")
+    refuses_assertion("in a foreign frame", "below another origin")
+
+
+def test_hc15_a_key_is_on_its_curve_and_long_enough() -> None:
+    refuses_registration("key off its curve", "key of another curve", "weak RSA key")
+
+
+def test_hc15_nothing_follows_the_attestation() -> None:
+    refuses_registration("bytes after the attestation")
+
+
+def test_hc15_a_passkey_does_not_become_another() -> None:
+    refuses_assertion("eligible of a sudden")
+
+
+def test_hc15_an_assertion_is_of_our_origin() -> None:
+    refuses_assertion("other origin", "look-alike origin", "other port")
+
+
 async def test_hc15_no_registration_that_is_wrong_is_accepted_by_the_route(tmp_path: Path) -> None:
     async with running(f"sqlite:///{tmp_path}/sigra.db", ["defaults", "passkeys"]) as client:
         await client.sign_in(await make_user(client.sigra))

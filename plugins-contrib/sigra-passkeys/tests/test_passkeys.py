@@ -16,8 +16,8 @@ from sigra_passkeys import Passkeys
 from sigra_passkeys.configuring import relying_party
 from sigra_passkeys.shapes import Options
 from tests.apps import Postbox, running
-from tests.passkeys.authenticator import Authenticator, encoded
-from tests.passkeys.browsing import options_for, register, use
+from tests.passkeys.authenticator import Authenticator, decoded, encoded
+from tests.passkeys.browsing import code_of, options_for, register, use
 from tests.policies import Recorder
 from tests.signing_up import mailed, verify
 
@@ -90,7 +90,7 @@ async def test_a_passkey_of_the_same_id_is_a_conflict(database: str) -> None:
         answer = await client.post("/auth/passkeys/register", json={"credential": again})
         own = await listed(client)
 
-    assert (answer.status_code, answer.json()["code"], len(own)) == (409, "conflict", 1)
+    assert (answer.status_code, code_of(answer), len(own)) == (409, "conflict", 1)
 
 
 async def test_an_account_has_ten_at_most(database: str) -> None:
@@ -107,7 +107,7 @@ async def test_an_account_has_ten_at_most(database: str) -> None:
     assert last.handle is not None
     # The challenge of before is another browser tab's, and its cookie was taken over: it proves nothing any more.
     assert kept.status_code in (401, 409)
-    assert (more.status_code, more.json()["code"]) == (409, "conflict")
+    assert (more.status_code, code_of(more)) == (409, "conflict")
 
 
 async def test_a_change_needs_a_fresh_sign_in(database: str) -> None:
@@ -123,7 +123,7 @@ async def test_a_change_needs_a_fresh_sign_in(database: str) -> None:
             await client.delete(f"/auth/passkeys/{one['id']}"),
         ]
 
-    assert {(one.status_code, one.json()["code"]) for one in answers} == {(403, "reauthentication_required")}
+    assert {(one.status_code, code_of(one)) for one in answers} == {(403, "reauthentication_required")}
 
 
 async def test_a_passkey_is_renamed_and_removed(database: str) -> None:
@@ -160,7 +160,7 @@ async def test_nobody_sees_or_changes_the_passkeys_of_others(database: str) -> N
         ]
 
     assert own == []
-    assert {(one.status_code, one.json()["code"]) for one in answers} == {(404, "not_found")}
+    assert {(one.status_code, code_of(one)) for one in answers} == {(404, "not_found")}
 
 
 # Signing in
@@ -197,17 +197,17 @@ async def test_a_passkey_after_a_password_is_the_second_factor(database: str) ->
     assert (answer.status_code, identity["amr"], identity["assurance"]) == (200, ["pwd", "hwk"], "aal2")
 
 
-async def test_an_unverified_passkey_alone_is_refused_where_verification_is_required(database: str) -> None:
+async def test_hc15_an_unverified_passkey_alone_is_refused_where_verification_is_required(database: str) -> None:
     async with running(database, PLUGINS) as client:
         await client.sign_in(await make_user(client.sigra))
         one = await register(client, verified=False)
         await client.post("/auth/logout")
         answer = await use(client, one)
 
-    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")
+    assert (answer.status_code, code_of(answer)) == (401, "invalid_credentials")
 
 
-async def test_an_unverified_passkey_alone_is_one_factor_where_verification_is_preferred(database: str) -> None:
+async def test_hc10_the_same_passkey_once_more_is_no_second_factor(database: str) -> None:
     async with running(database, ["defaults", Passkeys(user_verification="preferred")]) as client:
         await client.sign_in(await make_user(client.sigra))
         one = await register(client, verified=False)
@@ -222,7 +222,7 @@ async def test_an_unverified_passkey_alone_is_one_factor_where_verification_is_p
     assert first.status_code == 202
     assert first.json()["challenges"] == [{"kind": "mfa", "methods": ["passkey", "recovery_code"]}]
     assert options["userVerification"] == "required"
-    assert (same.status_code, same.json()["code"]) == (401, "invalid_proof")
+    assert (same.status_code, code_of(same)) == (401, "invalid_proof")
     assert (verified.status_code, identity["assurance"]) == (200, "aal2")
 
 
@@ -250,7 +250,7 @@ async def test_hc04_the_passkey_of_another_while_signed_in_is_refused(database: 
         await client.sign_in(await make_user(client.sigra, "eve@example.com"))
         answer = await use(client, one)
 
-    assert (answer.status_code, answer.json()["code"]) == (409, "other_account")
+    assert (answer.status_code, code_of(answer)) == (409, "other_account")
 
 
 async def test_a_disabled_account_is_told_so_by_its_passkey_alone(database: str) -> None:
@@ -262,7 +262,7 @@ async def test_a_disabled_account_is_told_so_by_its_passkey_alone(database: str)
         await client.sigra.db.transaction(lambda tx: client.sigra.users.set_status(tx, user, "disabled"))
         answer = await use(client, one)
 
-    assert (answer.status_code, answer.json()["code"]) == (403, "account_disabled")
+    assert (answer.status_code, code_of(answer)) == (403, "account_disabled")
 
 
 async def test_a_sign_up_without_a_password_ends_in_a_passkey(database: str) -> None:
@@ -282,6 +282,29 @@ async def test_a_sign_up_without_a_password_ends_in_a_passkey(database: str) -> 
     assert (made.status_code, made.json()["status"], len(made.json()["recovery_codes"])) == (200, "signed_in", 10)
     assert identity["assurance"] == "aal2"
     assert again.status_code == 200
+
+
+async def test_hc15_a_sign_up_needs_a_passkey_that_verifies_its_user(database: str) -> None:
+    box = Postbox()
+    async with running(database, [*PLUGINS, box]) as client:
+        await verify(client, await mailed(client, box, password=None))
+        options = (await client.post("/auth/passkeys/register/options", json={})).json()
+        made = Authenticator(origin="http://localhost", verified=False).create(options)
+        answer = await client.post("/auth/passkeys/register", json={"credential": made})
+
+    assert (answer.status_code, code_of(answer)) == (401, "invalid_proof")
+
+
+async def test_hc22_authenticators_know_no_user_id(database: str) -> None:
+    async with running(database, PLUGINS) as client:
+        user = await make_user(client.sigra)
+        await client.sign_in(user)
+        one = await register(client)
+
+    assert one.handle is not None
+    handle = decoded(one.handle)
+    assert len(handle) == 32
+    assert user.id.bytes not in handle and str(user.id).encode() not in handle
 
 
 async def test_two_tabs_that_ask_for_options_at_once_are_each_answered(database: str) -> None:
@@ -329,7 +352,7 @@ async def test_hc15_a_counter_that_goes_back_refuses_the_passkey_where_that_is_t
         one.count = 200
         later = await use(client, one)
 
-    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")
+    assert (answer.status_code, code_of(answer)) == (401, "invalid_credentials")
     assert (waiting.status_code, later.status_code) == (202, 200)
 
 

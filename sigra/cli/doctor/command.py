@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from sigra import hooks, sources
-from sigra.cli.doctor import files, installation, mail, options, storage
+from sigra.cli.doctor import files, installation, mail, options, second_factor, storage
 from sigra.cli.doctor.finding import Finding
 from sigra.cli.host import Host
 from sigra.cli.printing import as_json, print_rows, printable
@@ -62,6 +62,7 @@ def _found(host: Host) -> Iterator[Finding]:
 def _with_sigra(auth: Sigra) -> Iterator[Finding]:
     yield from options.findings(auth.settings)
     yield from mail.findings(auth)
+    yield from second_factor.findings(auth)
     active = [one.name for one in auth.plugins]
     yield from installation.of_plugins(hooks.installed(), active, auth.settings.plugins)
     yield from storage.findings(auth)

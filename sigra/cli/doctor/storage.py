@@ -8,7 +8,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from sigra.cli.database import behind, own_tables
-from sigra.cli.doctor import limits, outbox, rights
+from sigra.cli.doctor import left_behind, limits, outbox, rights, sealed
 from sigra.cli.doctor.files import database_file
 from sigra.cli.doctor.finding import Finding
 from sigra.core import Sigra
@@ -17,6 +17,8 @@ from sigra.errors import SigraError, Unavailable
 
 SUBJECT = "database"
 UPGRADE = "Run `sigra db upgrade`."
+
+LOOKS = (outbox.findings, rights.findings, limits.findings, sealed.findings, left_behind.findings)
 
 
 def findings(auth: Sigra) -> list[Finding]:
@@ -59,4 +61,4 @@ async def _drift(auth: Sigra) -> list[Finding]:
         Finding(SUBJECT, line, "Undo what was changed by hand: the revisions are all there already.")
         for line in differences
     ]
-    return drift or [*await outbox.findings(auth), *await rights.findings(auth), *await limits.findings(auth)]
+    return drift or [finding for look in LOOKS for finding in await look(auth)]

@@ -32,8 +32,10 @@ from sigra.protocols import Auth
 
 PURPOSE = "api_key"
 
-KEPT_AT = frozenset({"password_changed", "password_reset", "email_changed", "sign_out"})
-"""Reasons that end sessions and leave keys: programs go on when a person changes a password or an address."""
+KEPT_AT = frozenset(
+    {"password_changed", "password_reset", "email_changed", "sign_out", "authenticator_removed", "factors_removed"}
+)
+"""Reasons that end sessions and leave keys: programs go on when a person changes how to sign in, or an address."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -141,9 +141,7 @@ class RecoveryCodes:
             digests = auth.tokens.text_digests(METHOD, canonical(body.code))
             return await auth.sign_in(request, passed, partial(self._spend, auth, digests))
 
-    async def _spend(
-        self, auth: Auth, digests: Sequence[bytes], tx: AsyncConnection, user: User
-    ) -> Mapping[str, int]:
+    async def _spend(self, auth: Auth, digests: Sequence[bytes], tx: AsyncConnection, user: User) -> Mapping[str, int]:
         if not await self.codes.spend(tx, user, digests):
             raise InvalidCredentials
         remaining = await self.codes.remaining(tx, user)
@@ -232,7 +230,11 @@ class RecoveryCodes:
     async def _state(self, auth: Auth, user: User) -> dict[str, Any]:
         async with auth.db.connect() as tx:
             remaining = await self.codes.remaining(tx, user)
-            return {"remaining": remaining, "few": remaining <= FEW, "has_factor": await self._has_factor(auth, tx, user)}
+            return {
+                "remaining": remaining,
+                "few": remaining <= FEW,
+                "has_factor": await self._has_factor(auth, tx, user),
+            }
 
     @hookimpl(trylast=True)
     async def render_page(
@@ -243,7 +245,7 @@ class RecoveryCodes:
             return None
         back = f"{auth.settings.mount_path}/account#{PAGE}" if auth.has(Account) else auth.settings.home
         given = {"posted": page, "confirm": confirmation(request, PAGE), "back": back, **await self._state(auth, user)}
-        return await auth.render(request, "recovery_codes/codes.html", {**given, **context}, status)
+        return await auth.render(request, "recovery_codes/page.html", {**given, **context}, status)
 
     # The user's data
 

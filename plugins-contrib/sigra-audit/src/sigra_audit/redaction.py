@@ -40,7 +40,10 @@ _CODE_WORDS = frozenset({"code", "codes", "otp", "pin", "digits"})
 _HARMLESS_ENDS = ("_id", "_ids", "_at", "_count", "_kind", "_type", "_kinds")
 """Of a key that names something about a secret, not the secret itself."""
 
-_CODE = re.compile(r"(?<!\w)[0-9]{6,10}(?!\w)")
+_CODE = re.compile(
+    r"(?<!\w)[0-9]{6,10}(?!\w)"
+    r"|(?<!\w)[A-Za-z0-9]{4}(?:[ -]?[A-Za-z0-9]{4}){5}(?!\w)"  # a recovery code, as it may be typed
+)
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 
 _FORMS = re.compile(
@@ -49,6 +52,8 @@ _FORMS = re.compile(
     r"|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?"  # a signed token (RFC 7519, section 3.1)
     r"|\$(?:argon2\w*|2[abxy]|pbkdf2[\w-]*|scrypt|[156y])\$\S*"  # a stored password (the PHC string format)
     r"|(?<=://)[^\s/@]+@"  # user and password of a URL (RFC 3986, section 3.2.1)
+    r"|(?<![\w-])[A-Za-z0-9]{4}(?:-[A-Za-z0-9]{4}){5}(?![\w-])"  # a recovery code, as it is written
+    r"|(?<!\w)[A-Z2-7]{24}(?!\w)"  # the same without dashes (RFC 4648, section 6)
     r"|(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{43,}"  # 256 bits in base64url, which all our tokens are (RFC 4648, section 5)
     r"|(?i:\b(?:bearer|basic)\s+[^\s,;]+)"  # the value of a header (RFC 9110, section 11.6.2)
     r"|(?i:\b(?:password|passwd|secret|token|api[_-]?key|code)=[^\s&\"'<>]+)"  # a field of a form or a query

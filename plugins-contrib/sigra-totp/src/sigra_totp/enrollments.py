@@ -1,11 +1,15 @@
-"""Who has an authenticator app: one row a user, the seed sealed, the last accepted step beside it."""
+"""Who has an authenticator app: one row a user, the seed sealed, the last accepted step beside it.
+
+Whoever writes a user's row has locked the user first.
+"""
 
 from __future__ import annotations
 
+import hmac
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -14,6 +18,7 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     MetaData,
+    RowMapping,
     String,
     Table,
     delete,
@@ -24,8 +29,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from sigra import Auth, Conflict, InvalidCredentials, User, timestamp
-from sigra.db import Sealed, UTCDateTime, delete_batch, user_ref
+from sigra import Auth, Conflict, InvalidCredentials, Unauthenticated, User, timestamp
+from sigra.db import Sealed, UTCDateTime, user_ref
 from sigra_totp.codes import Parameters
 
 SEED_BYTES = 20
@@ -34,17 +39,25 @@ SEED_BYTES = 20
 UNCONFIRMED = timedelta(minutes=10)
 """How long a secret waits for its first code."""
 
+AHEAD = 1
+"""Steps after the present one that may have been accepted: the widest window."""
+
+BATCH = 1000
+"""Rows that are deleted in one transaction."""
+
 HAS_ONE = "The account has an authenticator app already. Remove it first."
+NOTHING_WAITS = "No authenticator app waits for its first code, or not any more. Begin anew."
 
 
 @dataclass(frozen=True, slots=True)
 class Enrollment:
-    """What is kept of a user's app."""
+    """A user's app, whether or not its first code was seen."""
 
     user_id: uuid.UUID
-    seed: bytes = field(repr=False)
     parameters: Parameters
-    last_step: int | None
+    created_at: datetime
+    confirmed_at: datetime | None
+    sealed: bytes = field(repr=False)
 
 
 class Enrollments:
@@ -65,16 +78,42 @@ class Enrollments:
             Column("last_used_at", UTCDateTime),
         )
 
+    # Reading
+
+    async def find(self, tx: AsyncConnection, user: User) -> Enrollment | None:
+        """The user's app that counts."""
+        return _enrollment(await self._row(tx, self._confirmed(user)))
+
+    async def waiting(self, auth: Auth, tx: AsyncConnection, user: User) -> Enrollment | None:
+        """The user's app that waits for its first code."""
+        return _enrollment(await self._row(tx, self._waits(auth, user)))
+
+    def seed(self, auth: Auth, enrollment: Enrollment) -> bytes:
+        """The seed in the clear.
+
+        Raises:
+            SealBroken: It does not open.
+        """
+        return auth.vault.open(self.table.c.seed, enrollment.user_id, enrollment.sealed)
+
+    async def _row(self, tx: AsyncConnection, which: ColumnElement[bool]) -> RowMapping | None:
+        return (await tx.execute(select(self.table).where(which))).mappings().first()
+
+    # Writing
+
     async def begin(self, auth: Auth, tx: AsyncConnection, user: User, parameters: Parameters) -> bytes:
         """A new seed, which counts only after its first code; an older one that still waits ends.
 
         Raises:
             Conflict: The user has an app already.
+            Unauthenticated: What let its maker in has ended meanwhile: what a first proof has forgotten stays so.
         """
-        await auth.users.lock(tx, user.id)
-        if await self.is_confirmed(tx, user):
+        present = await auth.users.lock(tx, user.id)
+        if present is None or (present.status, present.security_version) != ("active", user.security_version):
+            raise Unauthenticated
+        if await self.find(tx, user) is not None:
             raise Conflict(HAS_ONE)
-        await tx.execute(delete(self.table).where(self.table.c.user_id == user.id))
+        await self.erase(tx, user)
         seed = auth.random(SEED_BYTES)
         values = {
             "user_id": user.id,
@@ -87,92 +126,72 @@ class Enrollments:
         await tx.execute(insert(self.table).values(values))
         return seed
 
-    async def find(self, auth: Auth, user: User, *, confirmed: bool) -> Enrollment | None:
-        """The user's app, or the one that waits for its first code.
+    async def confirm(self, auth: Auth, tx: AsyncConnection, user: User, seed: bytes, step: int) -> None:
+        """Let the app of that seed count, its first code being spent.
 
         Raises:
-            SealBroken: The seed does not open.
+            Conflict: It does not wait any more; another one may.
         """
-        table = self.table
-        query = select(table.c.seed, table.c.algorithm, table.c.digits, table.c.period, table.c.last_step)
-        async with auth.db.connect() as tx:
-            row = (await tx.execute(query.where(self._of(auth, user, confirmed=confirmed)))).first()
-        if row is None:
-            return None
-        seed = auth.vault.open(table.c.seed, user.id, row.seed)
-        return Enrollment(user.id, seed, Parameters(row.algorithm, row.digits, row.period), row.last_step)
-
-    async def is_confirmed(self, tx: AsyncConnection, user: User) -> bool:
-        """Whether the user has an app that counts."""
-        table = self.table
-        query = select(table.c.user_id).where(table.c.user_id == user.id, table.c.confirmed_at.is_not(None))
-        return (await tx.execute(query)).first() is not None
-
-    async def confirm(self, auth: Auth, tx: AsyncConnection, user: User, step: int) -> None:
-        """Let the app count, its first code being spent.
-
-        Raises:
-            InvalidCredentials: Nothing waits any more.
-        """
+        waiting = await self.waiting(auth, tx, user)
+        if waiting is None or not hmac.compare_digest(self.seed(auth, waiting), seed):
+            raise Conflict(NOTHING_WAITS)
         now = auth.clock()
-        done = await tx.execute(
-            update(self.table)
-            .where(self._of(auth, user, confirmed=False))
-            .values(confirmed_at=now, last_used_at=now, last_step=step)
-        )
-        if done.rowcount != 1:
-            raise InvalidCredentials
+        values = {"confirmed_at": now, "last_used_at": now, "last_step": step}
+        await tx.execute(update(self.table).where(self._waits(auth, user)).values(values))
 
     async def spend(self, auth: Auth, tx: AsyncConnection, user: User, step: int) -> None:
-        """Accept a step, once: steps only increase.
+        """Accept a step, once: steps only increase (RFC 6238, section 5.2).
 
         Raises:
             InvalidCredentials: It, or a later one, was accepted before.
         """
-        table = self.table
-        earlier = or_(table.c.last_step.is_(None), table.c.last_step < step)
-        spent = await tx.execute(
-            update(table)
-            .where(self._of(auth, user, confirmed=True), earlier)
-            .values(last_step=step, last_used_at=auth.clock())
-        )
-        if spent.rowcount != 1:
+        earlier = or_(self.table.c.last_step.is_(None), self.table.c.last_step < step)
+        spent = update(self.table).where(self._confirmed(user), earlier)
+        if (await tx.execute(spent.values(last_step=step, last_used_at=auth.clock()))).rowcount != 1:
             raise InvalidCredentials
 
-    async def remove(self, tx: AsyncConnection, user: User) -> bool:
-        """Whether there was one that counted."""
-        was = await self.is_confirmed(tx, user)
+    async def erase(self, tx: AsyncConnection, user: User) -> None:
+        """Delete the user's app, whether or not it counts."""
         await tx.execute(delete(self.table).where(self.table.c.user_id == user.id))
-        return was
 
     async def overtake(self, auth: Auth, tx: AsyncConnection) -> int:
-        """Accept no code of before now, in a database that may have forgotten which were used; how many apps."""
-        table, ended = self.table, 0
-        for period in list(await tx.scalars(select(table.c.period).distinct())):
-            # Codes of the next step may have been accepted by the window.
-            step = int(auth.clock().timestamp()) // period + 1
-            its = update(table).where(table.c.period == period, table.c.confirmed_at.is_not(None))
-            ended += (await tx.execute(its.values(last_step=step))).rowcount
-        return ended
+        """Accept no code of before now, in a database that may have forgotten which were used; how many apps.
+
+        What waits for its first code ends.
+        """
+        await tx.execute(delete(self.table).where(self.table.c.confirmed_at.is_(None)))
+        count = 0
+        for period in list(await tx.scalars(select(self.table.c.period).distinct())):
+            step = int(auth.clock().timestamp()) // period + AHEAD
+            its = update(self.table).where(self.table.c.period == period)
+            count += (await tx.execute(its.values(last_step=step))).rowcount
+        return count
 
     async def sweep(self, auth: Auth, tx: AsyncConnection) -> bool:
         """Delete a batch of what was never confirmed; whether more may be left."""
-        late = self.table.c.created_at <= auth.clock() - UNCONFIRMED
-        return await delete_batch(tx, self.table, self.table.c.confirmed_at.is_(None) & late)
+        ended = self.table.c.confirmed_at.is_(None) & (self.table.c.created_at <= auth.clock() - UNCONFIRMED)
+        ids = list(await tx.scalars(select(self.table.c.user_id).where(ended).limit(BATCH)))
+        await tx.execute(delete(self.table).where(self.table.c.user_id.in_(ids), ended))
+        return len(ids) == BATCH
 
-    async def exported(self, auth: Auth, user: User) -> Mapping[str, Any] | None:
-        """When it was added and used last."""
-        table = self.table
-        query = select(table.c.confirmed_at, table.c.last_used_at).where(self._of(auth, user, confirmed=True))
-        async with auth.db.connect() as tx:
-            row = (await tx.execute(query)).first()
+    async def exported(self, tx: AsyncConnection, user: User) -> Mapping[str, Any] | None:
+        """What is held about the user, but for the seed."""
+        row = await self._row(tx, self.table.c.user_id == user.id)
         if row is None:
             return None
-        return {"confirmed_at": timestamp(row.confirmed_at), "last_used_at": timestamp(row.last_used_at)}
+        times = {name: row[name] and timestamp(row[name]) for name in ("created_at", "confirmed_at", "last_used_at")}
+        return {**{name: row[name] for name in ("algorithm", "digits", "period")}, **times}
 
-    def _of(self, auth: Auth, user: User, *, confirmed: bool) -> ColumnElement[bool]:
-        table = self.table
-        its = table.c.user_id == user.id
-        if confirmed:
-            return its & table.c.confirmed_at.is_not(None)
-        return its & table.c.confirmed_at.is_(None) & (table.c.created_at > auth.clock() - UNCONFIRMED)
+    def _confirmed(self, user: User) -> ColumnElement[bool]:
+        return (self.table.c.user_id == user.id) & self.table.c.confirmed_at.is_not(None)
+
+    def _waits(self, auth: Auth, user: User) -> ColumnElement[bool]:
+        unconfirmed = (self.table.c.user_id == user.id) & self.table.c.confirmed_at.is_(None)
+        return unconfirmed & (self.table.c.created_at > auth.clock() - UNCONFIRMED)
+
+
+def _enrollment(row: RowMapping | None) -> Enrollment | None:
+    if row is None:
+        return None
+    parameters = Parameters(row["algorithm"], row["digits"], row["period"])
+    return Enrollment(row["user_id"], parameters, row["created_at"], row["confirmed_at"], row["seed"])

@@ -11,39 +11,52 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import click
-import segno
 from sqlalchemy import MetaData, Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import NoMatchFound
 
 from sigra import (
+    Attempt,
     Auth,
     Authenticator,
     Challenge,
+    Conflict,
+    Identity,
     InvalidCredentials,
     Job,
     Login,
     LoginExpired,
     NotFound,
     Part,
+    ReauthenticationRequired,
     Route,
     User,
     confirmation,
+    current_user,
     hookimpl,
     hookspecs,
     requires,
 )
-from sigra.answers import DONE, HTML, SIGN_IN
-from sigra_totp.codes import Parameters, folded, secret_of
-from sigra_totp.enrollments import Enrollment, Enrollments
-from sigra_totp.shapes import Code, Confirmed, Enrolling, Nothing, Options, Proof
+from sigra.answers import DONE, HTML, SIGN_IN, Problem
+from sigra_totp.codes import Parameters, drawn, folded, secret_of
+from sigra_totp.enrollments import NOTHING_WAITS, Enrollment, Enrollments
+from sigra_totp.shapes import (
+    Code,
+    Confirmed,
+    ConfirmedAndChallenged,
+    ConfirmedAndSignedIn,
+    Enrolling,
+    Nothing,
+    Options,
+    Proof,
+)
 
 METHOD, AMR = "totp", "otp"
 """RFC 8176, section 2: a one-time password."""
 
-ENROLL, CONFIRM, SIGN_IN_PAGE, CHALLENGE = "totp/enroll", "totp/confirm", "login/totp", "login/challenge"
+ENROLL, CONFIRM, PROVE, CHALLENGE = "totp/enroll", "totp/confirm", "login/totp", "login/challenge"
+"""Routes, relative to the mount path, and the pages of their forms."""
 
 
 class TOTP:
@@ -67,91 +80,100 @@ class TOTP:
 
     @hookimpl
     def register_routes(self, auth: Auth) -> Sequence[Route]:
-        confirmed = {**SIGN_IN, 200: (Confirmed, HTML)}
+        enrolling = {200: (Enrolling, HTML), 409: Problem}
+        confirmed = {**SIGN_IN, 200: (Confirmed | ConfirmedAndSignedIn, HTML), 202: ConfirmedAndChallenged}
+        removed = {**DONE, 404: Problem, 409: Problem}
         return [
-            Route(
-                f"/{ENROLL}",
-                partial(self.enroll, auth),
-                methods=["POST"],
-                body=Nothing,
-                answers={200: (Enrolling, HTML)},
-            ),
+            Route(f"/{ENROLL}", partial(self.enroll, auth), methods=["POST"], body=Nothing, answers=enrolling),
             Route(f"/{CONFIRM}", partial(self.confirm, auth), methods=["POST"], body=Code, answers=confirmed),
-            Route(f"/{SIGN_IN_PAGE}", partial(self.prove, auth), methods=["POST"], body=Proof, answers=SIGN_IN),
-            Route("/totp", partial(self.remove, auth), methods=["DELETE"], secured=True, answers=DONE),
+            Route(f"/{PROVE}", partial(self.prove, auth), methods=["POST"], body=Proof, answers=SIGN_IN),
+            Route("/totp", partial(self.remove, auth), methods=["DELETE"], secured=True, answers=removed),
         ]
 
     @hookimpl
     def register_jobs(self, auth: Auth) -> Sequence[Job]:
         sweep = partial(auth.db.transaction, partial(self.enrollments.sweep, auth))
-        return [Job("totp.unconfirmed", timedelta(hours=1), sweep)]
+        return [Job("totp.unconfirmed", timedelta(minutes=10), sweep)]
 
     # Adding
 
     async def enroll(self, auth: Auth, request: Request) -> Response:
-        """POST /totp/enroll: a new secret, shown this once; it counts after its first code."""
-        user, _ = await self._holder(auth, request, fresh=True)
+        """POST /totp/enroll: a new secret, shown this once; it counts after its first code.
+
+        For a fresh session, or a sign-in that waits for a second factor to be added.
+        """
+        login = await self._enrolling(auth, request)
+        user = login.user if login else await requires(fresh=True)(request)
         await auth.read(request, Nothing)
         options = self.settings
         parameters = Parameters(options.algorithm, options.digits, options.period)
         begin = partial(self.enrollments.begin, auth, user=user, parameters=parameters)
         seed = await auth.db.transaction(begin)
-        host = urlsplit(auth.settings.base_url).hostname or ""
-        uri = parameters.uri(seed, user.email or user.name or str(user.id), options.issuer or host)
-        answer: Enrolling = {"secret": secret_of(seed), "otpauth_uri": uri, "qr_svg": _drawn(uri)}
+        issuer = options.issuer or urlsplit(auth.settings.base_url).hostname or ""
+        uri = parameters.uri(seed, user.email or user.name or str(user.id), issuer)
+        answer: Enrolling = {"secret": secret_of(seed), "otpauth_uri": uri, "qr_svg": drawn(uri)}
         return await auth.show(request, ENROLL, answer)
 
     async def confirm(self, auth: Auth, request: Request) -> Response:
-        """POST /totp/confirm: the first code, from which on the app counts; the session gets a new id."""
+        """POST /totp/confirm: the first code, from which on the app counts; a session gets a new id."""
+        login = await self._enrolling(auth, request)
+        user = login.user if login else await current_user(request)
         body = await auth.read(request, Code)
-        user, login = await self._holder(auth, request, fresh=False)
-        shown: dict[str, Any] = {}
-        # The code is one of a secret that was just shown to whoever types it: there is nothing to guess.
-        async with auth.attempt(request, method=METHOD, user=user, guessable=False):
-            step = self._step(auth, await self.enrollments.find(auth, user, confirmed=False), body.code)
-            if step is None:
-                raise InvalidCredentials
-            change = partial(self._confirm, auth, request, step, shown)
-            if login is None:
-                return await auth.renew(request, change, page=CONFIRM)
-            response = await auth.sign_in(request, login.passed(METHOD, amr=AMR, meets=("mfa",)), change)
-        return await self._shown(auth, request, response, shown)
+        async with auth.db.connect() as tx:
+            waiting = await self.enrollments.waiting(auth, tx, user)
+        if waiting is None:
+            raise Conflict(NOTHING_WAITS)
+        # No guess at the account: the secret was shown to whoever has it.
+        async with auth.attempt(request, method=METHOD, user=user, guessable=False) as attempt:
+            step = self._step(auth, attempt, waiting, body.code)
+        change = partial(self._confirm, auth, request, self.enrollments.seed(auth, waiting), step)
+        if login is None:
+            return await auth.renew(request, change, page=CONFIRM)
+        return await self._confirmed(auth, request, login, change)
 
     async def _confirm(
-        self, auth: Auth, request: Request, step: int, shown: dict[str, Any], tx: AsyncConnection, user: User
+        self, auth: Auth, request: Request, seed: bytes, step: int, tx: AsyncConnection, user: User
     ) -> Mapping[str, Any]:
-        await self.enrollments.confirm(auth, tx, user, step)
-        shown.update({"recovery_codes": [], **await auth.authenticators.added(tx, user, _authenticator(user), request)})
-        return shown
+        await self.enrollments.confirm(auth, tx, user, seed, step)
+        added = await auth.authenticators.added(tx, user, _authenticator(user), request)
+        return {"recovery_codes": [], **added}
 
-    async def _shown(self, auth: Auth, request: Request, response: Response, shown: Mapping[str, Any]) -> Response:
-        """The answer to a sign-in in which an app was added: a form would lose what is shown but once."""
-        if response.status_code != 303 or not shown["recovery_codes"]:
+    async def _confirmed(self, auth: Auth, request: Request, login: Login, change: Any) -> Response:
+        """The sign-in goes on; of a form, by way of a page with what is shown but once."""
+        told: dict[str, Any] = {}
+
+        async def noted(tx: AsyncConnection, user: User) -> Mapping[str, Any]:
+            told.update(await change(tx, user))
+            return told
+
+        response = await auth.sign_in(request, login.passed(METHOD, amr=AMR, meets=("mfa",)), noted)
+        if response.status_code != 303 or not told["recovery_codes"]:
             return response
-        context = {**shown, "next": response.headers["location"], "error": None}
-        page = await auth.render(request, "totp/confirmed.html", context)
-        page.raw_headers.extend(pair for pair in response.raw_headers if pair[0] == b"set-cookie")
+        page = await auth.show(request, CONFIRM, {**told, "onward": response.headers["location"]})
+        for cookie in response.headers.getlist("set-cookie"):
+            page.headers.append("set-cookie", cookie)
         return page
 
-    async def _holder(self, auth: Auth, request: Request, *, fresh: bool) -> tuple[User, Login | None]:
-        """Who adds one: whoever is signed in, or a sign-in that waits for just that."""
-        if request.scope["sigra.identity"] is None:
-            login = await _pending(auth, request)
-            if login is not None and login.may_enroll and not login.enrolling:
-                return login.user, login
-        return await requires(fresh=fresh)(request), None
+    async def _enrolling(self, auth: Auth, request: Request) -> Login | None:
+        """The sign-in of whoever asks that waits for a second factor to be added, if one does."""
+        try:
+            login = await auth.pending(request)
+        except LoginExpired:
+            return None
+        user: User | None = request.scope["sigra.user"]
+        is_own = user is None or user.id == login.user.id
+        return login if login.may_enroll and not login.enrolling and is_own else None
 
     # Codes
 
     async def prove(self, auth: Auth, request: Request) -> Response:
-        """POST /login/totp: a code for a sign-in that waits."""
-        body = await auth.read(request, Proof)
+        """POST /login/totp: a code of the app, for a sign-in that waits."""
         login = await auth.pending(request)
+        body = await auth.read(request, Proof)
         async with auth.attempt(request, method=METHOD, user=login.user) as attempt:
-            enrolled = None if attempt.blocked else await self.enrollments.find(auth, login.user, confirmed=True)
-            step = self._step(auth, enrolled, body.code)
-            if step is None:
-                raise InvalidCredentials
+            async with auth.db.connect() as tx:
+                enrollment = await self.enrollments.find(tx, login.user)
+            step = self._step(auth, attempt, enrollment, body.code)
             login = replace(login, trust_browser=login.trust_browser or body.trust_browser)
             spend = partial(self._spend, auth, step)
             return await auth.sign_in(request, login.passed(METHOD, amr=AMR, meets=("mfa",)), spend)
@@ -159,34 +181,49 @@ class TOTP:
     async def _spend(self, auth: Auth, step: int, tx: AsyncConnection, user: User) -> None:
         await self.enrollments.spend(auth, tx, user, step)
 
-    def _step(self, auth: Auth, enrolled: Enrollment | None, text: str) -> int | None:
-        """The step of a code as it was typed; None when it is wrong."""
-        code = folded(text)
-        if enrolled is None or code is None:
-            return None
-        its = enrolled.parameters
-        return its.match(enrolled.seed, code, auth.clock(), self.settings.window, enrolled.last_step)
+    def _step(self, auth: Auth, attempt: Attempt, enrollment: Enrollment | None, code: str) -> int:
+        """The step of a code as it was typed.
+
+        Raises:
+            InvalidCredentials: It is none's, or the attempt is blocked, which costs the same.
+        """
+        if enrollment is None:
+            raise InvalidCredentials
+        seed = self.enrollments.seed(auth, enrollment)
+        if attempt.blocked:
+            seed = bytes(len(seed))
+        step = enrollment.parameters.match(seed, folded(code), auth.clock(), self.settings.window)
+        if step is None or attempt.blocked:
+            raise InvalidCredentials
+        return step
 
     @hookimpl
     async def challenges_for_login(self, tx: AsyncConnection, login: Login) -> Sequence[Challenge]:
-        if await self.enrollments.is_confirmed(tx, login.user):
+        if await self.enrollments.find(tx, login.user) is not None:
             return [Challenge("mfa", METHOD)]
-        return [] if login.enrolling else [Challenge("enrollment", METHOD, waivable=False, alternative=True)]
+        return [] if login.enrolling else [Challenge("enrollment", METHOD, alternative=True)]
 
     @hookimpl
     async def authenticators_for_user(self, tx: AsyncConnection, user: User) -> Sequence[Authenticator]:
-        return [_authenticator(user)] if await self.enrollments.is_confirmed(tx, user) else []
+        return [] if await self.enrollments.find(tx, user) is None else [_authenticator(user)]
 
     # Removing
 
     async def remove(self, auth: Auth, request: Request) -> Response:
-        """DELETE /totp: codes are asked for no more; every other session ends. Needs a fresh sign-in."""
+        """DELETE /totp: codes are asked for no more; every other session ends."""
         await requires(fresh=True)(request)
-        return await auth.renew(request, partial(self._remove, auth, request))
+        return await auth.renew(request, partial(self._remove_own, auth, request))
+
+    async def _remove_own(self, auth: Auth, request: Request, tx: AsyncConnection, user: User) -> None:
+        enrollment = await self.enrollments.find(tx, user)
+        if enrollment is not None and not _is_proven_since(request.scope["sigra.identity"], enrollment):
+            raise ReauthenticationRequired
+        await self._remove(auth, request, tx, user)
 
     async def _remove(self, auth: Auth, request: Request | None, tx: AsyncConnection, user: User) -> None:
-        if not await self.enrollments.remove(tx, user):
+        if await self.enrollments.find(tx, user) is None:
             raise NotFound
+        await self.enrollments.erase(tx, user)
         await auth.authenticators.removed(tx, user, _authenticator(user), request)
 
     @hookimpl
@@ -197,9 +234,9 @@ class TOTP:
         @users.command("remove-totp")
         @click.argument("email")
         async def remove_totp(email: str) -> None:
-            """Remove the authenticator app of an account, which is told by mail; ends its sessions."""
+            """Remove the authenticator app of an account, end its sessions, and tell its owner by mail."""
             await auth.db.transaction(partial(self._remove_by_hand, auth, email))
-            click.echo(f"Removed the authenticator app of {email}.")
+            click.echo(f"Removed the authenticator app of {email}; all sessions ended.")
 
     async def _remove_by_hand(self, auth: Auth, email: str, tx: AsyncConnection) -> None:
         found = await auth.users.by_email(email, tx)
@@ -208,24 +245,27 @@ class TOTP:
             raise click.ClickException(f"There is no account of {email}.")
         try:
             await self._remove(auth, None, tx, user)
-        except NotFound as absent:
-            raise click.ClickException(f"{email} has no authenticator app.") from absent
+        except NotFound:
+            raise click.ClickException(f"{email} has no authenticator app.") from None
 
     @hookimpl
     async def forget_factors(self, tx: AsyncConnection, user: User) -> None:
-        await self.enrollments.remove(tx, user)
+        await self.enrollments.erase(tx, user)
 
     @hookimpl
     async def forget_authenticators(self, tx: AsyncConnection, user: User) -> None:
-        await self.enrollments.remove(tx, user)
+        await self.enrollments.erase(tx, user)
+
+    # The user's and the operator's data
 
     @hookimpl
     async def erase_user(self, tx: AsyncConnection, user: User) -> None:
-        await self.enrollments.remove(tx, user)
+        await self.enrollments.erase(tx, user)
 
     @hookimpl
     async def export_user(self, auth: Auth, user: User) -> Mapping[str, Any] | None:
-        held = await self.enrollments.exported(auth, user)
+        async with auth.db.connect() as tx:
+            held = await self.enrollments.exported(tx, user)
         return None if held is None else {METHOD: held}
 
     @hookimpl
@@ -236,60 +276,58 @@ class TOTP:
 
     @hookimpl
     async def parts_for_page(self, auth: Auth, request: Request, page: str) -> Sequence[Part] | None:
-        if page == CHALLENGE:
-            return await self._challenge_parts(auth, await auth.pending(request))
         user: User | None = request.scope["sigra.user"]
+        if page == CHALLENGE:
+            return await self._challenge_parts(auth, request)
         if page != "account" or user is None:
             return None
         async with auth.db.connect() as tx:
-            has_one = await self.enrollments.is_confirmed(tx, user)
-        return [Part("main", 220, "totp/account.html", {"has_one": has_one, "confirm": confirmation(request, METHOD)})]
+            held = await self.enrollments.exported(tx, user)
+        app = held if held and held["confirmed_at"] else None
+        return [Part("main", 220, "totp/account.html", {"app": app, "confirm": confirmation(request, METHOD)})]
 
-    async def _challenge_parts(self, auth: Auth, login: Login) -> Sequence[Part]:
+    async def _challenge_parts(self, auth: Auth, request: Request) -> Sequence[Part] | None:
+        login = await auth.pending(request)
         async with auth.db.connect() as tx:
-            has_one = await self.enrollments.is_confirmed(tx, login.user)
-        if has_one and "mfa" in login.owed:
-            return [Part("main", 100, "totp/challenge.html", {"can_trust": _has_page(auth, "trusted_browsers")})]
-        if not has_one and login.may_enroll and not login.enrolling:
+            enrollment = await self.enrollments.find(tx, login.user)
+        if enrollment is not None and "mfa" in login.owed:
+            return [Part("main", 100, "totp/challenge.html")]
+        if enrollment is None and await self._enrolling(auth, request):
             return [Part("main", 120, "totp/begin.html")]
-        return []
+        return None
 
     @hookimpl(trylast=True)
     async def render_page(
         self, auth: Auth, request: Request, page: str, context: Mapping[str, object], status: int
     ) -> Response | None:
-        given = {"posted": page, "next": None, **context}
+        given = {"posted": page, **context}
         if page == ENROLL and "secret" in context:
             return await auth.render(request, "totp/enroll.html", given, status)
-        if page == CONFIRM:
-            template = "totp/confirmed.html" if "recovery_codes" in context else "totp/confirm.html"
-            return await auth.render(request, template, given, status)
-        if page == ENROLL and request.scope["sigra.identity"] is None:
-            return await auth.first(
-                hookspecs.render_page, request=request, page=CHALLENGE, context=given, status=status
-            )
-        return None
+        if page == CONFIRM and "recovery_codes" in context:
+            return await auth.render(request, "totp/confirmed.html", given, status)
+        if page not in (ENROLL, CONFIRM):
+            return None
+        return await self._refused(auth, request, page, given, status)
+
+    async def _refused(
+        self, auth: Auth, request: Request, page: str, given: Mapping[str, object], status: int
+    ) -> Response | None:
+        """The form again; where there is none any more, the page on which it began."""
+        ended = isinstance(given.get("error"), LoginExpired)
+        login = None if ended else await self._enrolling(auth, request)
+        is_there = login is not None or request.scope["sigra.user"] is not None
+        if page == CONFIRM and is_there and not isinstance(given.get("error"), Conflict):
+            return await auth.render(request, "totp/confirm.html", given, status)
+        if login is None:
+            return None
+        return await auth.first(hookspecs.render_page, request=request, page=CHALLENGE, context=given, status=status)
 
 
 def _authenticator(user: User) -> Authenticator:
     return Authenticator("mfa", METHOD, str(user.id), "Authenticator app")
 
 
-def _drawn(uri: str) -> str:
-    """The QR code as an SVG element: black on white in every colour scheme, with the quiet zone that scanners need."""
-    code = segno.make_qr(uri, error="m")
-    return code.svg_inline(scale=5, dark="#000", light="#fff", title="QR code for an authenticator app")
-
-
-def _has_page(auth: Auth, name: str) -> bool:
-    try:
-        return bool(auth.url_for(name))
-    except NoMatchFound:
-        return False
-
-
-async def _pending(auth: Auth, request: Request) -> Login | None:
-    try:
-        return await auth.pending(request)
-    except LoginExpired:
-        return None
+def _is_proven_since(identity: Identity, enrollment: Enrollment) -> bool:
+    """Whether a session stands for a second factor: one that began before there was any does not."""
+    proven, confirmed = identity.authenticated_at, enrollment.confirmed_at
+    return identity.assurance == "aal2" or bool(proven and confirmed and proven >= confirmed)

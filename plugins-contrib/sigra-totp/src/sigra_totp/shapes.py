@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
+from sigra.answers import Challenged, SignedIn
 from sigra_totp.codes import Algorithm
+
+
+def _six_or_eight(digits: int) -> int:
+    if digits not in (6, 8):
+        raise ValueError("apps show 6 or 8 digits")
+    return digits
 
 
 class Options(BaseModel):
@@ -18,14 +25,14 @@ class Options(BaseModel):
         algorithm: Many apps know no other than SHA1.
         digits: Of a code.
         period: Seconds of a step (NIST SP 800-63B-4, section 3.1.4.1: at most 120).
-        window: Steps before and after the present one that are accepted for a slow clock; 0 is strict.
+        window: Steps before and after the present one that are accepted for a clock that is off; 0 is strict.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    issuer: Annotated[str, Field(max_length=100, pattern=r"^[^:]*$")] = ""
+    issuer: Annotated[str, Field(max_length=64, pattern=r"^[^:]*$")] = ""
     algorithm: Algorithm = "SHA1"
-    digits: Literal[6, 8] = 6
+    digits: Annotated[int, AfterValidator(_six_or_eight)] = 6
     period: Annotated[int, Field(ge=15, le=120)] = 30
     window: Annotated[int, Field(ge=0, le=1)] = 1
 
@@ -47,7 +54,7 @@ class Proof(Code):
 
 
 class Enrolling(TypedDict):
-    """A secret that counts once its first code is confirmed: base32, the same as a URI, and that as a QR code."""
+    """A secret that counts once its first code is confirmed: in base32, as a URI, and that as a QR code (SVG)."""
 
     secret: str
     otpauth_uri: str
@@ -56,5 +63,17 @@ class Enrolling(TypedDict):
 
 class Confirmed(TypedDict):
     """Recovery codes, shown this once; none where the account has some already."""
+
+    recovery_codes: list[str]
+
+
+class ConfirmedAndSignedIn(SignedIn):
+    """The same, of a sign-in that waited for just that."""
+
+    recovery_codes: list[str]
+
+
+class ConfirmedAndChallenged(Challenged):
+    """The same, of a sign-in that waits for more."""
 
     recovery_codes: list[str]
