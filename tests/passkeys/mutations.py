@@ -161,6 +161,7 @@ REGISTRATION: Mapping[str, Mutation] = {
     "coordinates as text": {"cose": lambda cose: {**cose, -2: "x" * 32}},
     "symmetric key": {"cose": lambda _: {1: 4, 3: -7, -1: b"x" * 32}},
     "weak RSA key": {"cose": weak_rsa},
+    "endless RSA key": {"cose": lambda _: {1: 3, 3: -257, -1: b"\xff" * 1200, -2: b"\x01\x00\x01"}},
     "key in a list": {"cose": lambda cose: [cose]},
 }
 

@@ -46,6 +46,9 @@ ALGORITHMS = (
 )
 """In order of preference (Level 3, section 5.4, recommends these three)."""
 
+LONGEST_KEY = 1024
+"""Bytes of an encoded key that are stored: enough for RSA of 7,000 bits."""
+
 SMALLEST_RSA = 2048
 """Bits of a modulus (NIST SP 800-131A, revision 2, section 3)."""
 
@@ -282,8 +285,8 @@ def _check_whole(attestation: bytes) -> None:
 
 def _check_key(encoded: bytes) -> None:
     """A key of one of our algorithms, on its curve and long enough (RFC 9053, sections 2 and 7; RFC 8230)."""
-    if encoded[:1] == b"\x04":
-        raise BadCredential("key without an algorithm")
+    if encoded[:1] == b"\x04" or len(encoded) > LONGEST_KEY:
+        raise BadCredential("key without an algorithm, or too long")
     decoded = decode_credential_public_key(encoded)
     # Raises for a point that is not on the curve.
     key = decoded_public_key_to_cryptography(decoded)

@@ -29,7 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sigra import Auth, Conflict, User, timestamp
 from sigra.db import Digest, Id, UTCDateTime, user_ref
-from sigra_passkeys.relying_party import LONGEST_ID, Asserted, Descriptor, Known, Registered
+from sigra_passkeys.relying_party import LONGEST_ID, LONGEST_KEY, Asserted, Descriptor, Known, Registered
 from sigra_passkeys.shapes import PublicPasskey
 
 MOST = 10
@@ -86,7 +86,7 @@ class Stored:
             # A database indexes no column of that length as a whole.
             Column("credential_digest", Digest(), nullable=False, unique=True),
             Column("credential_id", LargeBinary(LONGEST_ID), nullable=False),
-            Column("public_key", LargeBinary(1024), nullable=False),
+            Column("public_key", LargeBinary(LONGEST_KEY), nullable=False),
             Column("sign_count", BigInteger, nullable=False),
             Column("aaguid", String(36), nullable=False),
             Column("transports", String(128), nullable=False),
