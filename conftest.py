@@ -69,6 +69,7 @@ def databases_for(metafunc: pytest.Metafunc) -> tuple[str, ...]:
 
 LONGEST = (
     "tests/test_kills.py",
+    "tests/test_rotation.py",
     "tests/worker/test_processes.py",
     "tests/test_schemathesis.py",
     "tests/distributions",

@@ -440,11 +440,9 @@ class HookFailed(Unavailable):
 
 
 class SealBroken(Unavailable):
-    """Raised when what was sealed at rest does not open; the log of the server names table and column.
+    """Raised when what was sealed at rest does not open; its text, for the log alone, names table, column and row.
 
     Cure: The operator puts the key back into `SIGRA_SECRET_KEYS`, or restores the row; `sigra doctor` counts such rows.
-
-    Its text is for the log; `detail`, as always, for whoever asks.
 
     Args:
         table: Where it is stored.

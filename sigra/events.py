@@ -133,14 +133,14 @@ class CredentialsRevoked(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class AuthenticatorAdded(Event):
-    """An account got another authenticator; `metadata` has its `method`, `id` and `name`."""
+    """An account got another authenticator; `metadata` has its `kind`, `method`, `id` and `name`."""
 
     name: ClassVar[str] = "authenticator.added"
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuthenticatorRemoved(Event):
-    """An authenticator of an account was taken away; `metadata` has its `method`, `id` and `name`."""
+    """An authenticator of an account was taken away; `metadata` has its `kind`, `method`, `id` and `name`."""
 
     name: ClassVar[str] = "authenticator.removed"
 

@@ -35,22 +35,28 @@ from sigra.plugins.magic_link.links import Link
 from sigra.plugins.magic_link.plugin import BROWSER
 from sigra.plugins.mail import Mail
 from sigra.plugins.password import Password
+from sigra.plugins.recovery_codes import RecoveryCodes
 from sigra.plugins.sessions import Sessions
+from sigra.plugins.trusted_browsers import TrustedBrowsers
 from sigra.testing import EMAIL, PASSWORD, create_tables
 from tests.conformity import strict
 
 MINUTE = timedelta(minutes=1)
 
 KNOWN = uuid.UUID(int=7)
-"""The id of a session and of a key that are there whenever a request is made."""
+"""The id of a session, of a key and of a trusted browser that are there whenever a request is made."""
 
 NEW_PASSWORD = "a quite different sentence to say"
 
 MAILED = "m" * 43
 """The token in every mail, and what the browser keeps that asked for it."""
 
+CODE = "A" * 24
+"""A recovery code."""
+
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "post_login": {"email": EMAIL, "password": PASSWORD, "remember": True},
+    "post_login_recovery_code": {"code": CODE},
     "post_reauthenticate": {"password": PASSWORD},
     "post_password_change": {"current_password": PASSWORD, "new_password": NEW_PASSWORD},
     "post_password_set": {"new_password": NEW_PASSWORD},
@@ -185,9 +191,20 @@ class Target:
         await tx.execute(insert(sessions.table).values(known | {"id": KNOWN}))
         issued = await sessions.issue_credential(auth, tx, request, login)
         await self._mailed(tx, user)
+        await self._spared(tx, request, user)
         self._sent()
         pending, _ = await auth.seam.pendings.create(tx, login, LOGIN_LIFETIME)
         return {"session": issued.cookies[0].value, "api_key": text, "login": pending}
+
+    async def _spared(self, tx: AsyncConnection, request: Request, user: User) -> None:
+        """Have something that takes the place of a second factor: a code, and a browser."""
+        auth, trusted = self.auth, self.auth.plugin(TrustedBrowsers)
+        await auth.plugin(RecoveryCodes).codes.replace(
+            tx, user, [auth.tokens.digest("recovery_code", CODE)], auth.clock()
+        )
+        await trusted.erase_user(tx, user)
+        row = trusted._row(auth, request, user, uuid.uuid4().bytes * 2)
+        await tx.execute(insert(trusted.table).values(row | {"id": KNOWN}))
 
     async def _mailed(self, tx: AsyncConnection, user: User) -> None:
         """Make every mailed token good again."""

@@ -54,6 +54,10 @@ class House:
         """The events of adding and removing."""
         return [name for name in self.told.names if name.startswith(("authenticator", "credentials"))]
 
+    def recorded(self, name: str) -> list[tuple[uuid.UUID | None, Mapping[str, Any]]]:
+        """The events of a name."""
+        return [(event.user_id, event.metadata) for event in self.told.recorded if event.name == name]
+
     async def left(self, user: User) -> set[str]:
         """The ids of the user's authenticators."""
         async with self.client.sigra.db.connect() as tx:
@@ -92,11 +96,10 @@ async def test_hc46_what_is_added_is_recorded_and_told_to_the_mailbox(database: 
         answer = await at.client.post("/auth/safes")
         mails = await at.mails()
 
-    [added] = [event for event in at.told.recorded if event.name == "authenticator.added"]
     assert answer.status_code == 201
-    assert (added.user_id, added.metadata) == (user.id, described(answer.json()["id"]))
+    assert at.recorded("authenticator.added") == [(user.id, described(answer.json()["id"]))]
     assert mails == ["factor_added"]
-    assert "“The safe in the cellar” was added to your account at localhost." in at.box.messages[0].text
+    assert "This was added to your account at localhost: safe." in at.box.messages[0].text
 
 
 class Spare:
@@ -180,13 +183,41 @@ async def test_hc33_what_is_removed_ends_every_other_session_and_is_told(databas
         old = await at.client.get("/auth/session", headers={"cookie": f"sigra={before}"})
         mails = await at.mails()
 
-    [removed] = [event for event in at.told.recorded if event.name == "authenticator.removed"]
     assert answer.status_code == 204
     assert [one.status_code for one in (*after, old)] == [200, 401, 401]
-    assert (removed.user_id, removed.metadata) == (user.id, described(safe))
+    assert at.recorded("authenticator.removed") == [(user.id, described(safe))]
     assert at.told.names.count("credentials.revoked") == 1
     assert mails == ["factor_removed"]
-    assert "“The safe in the cellar” was removed from your account" in at.box.messages[0].text
+    assert "This was removed from your account at localhost: safe." in at.box.messages[0].text
+
+
+@pytest.mark.parametrize(
+    ("method", "languages", "said"),
+    [
+        ("totp", "en", "This was added to your account at localhost: an authenticator app."),
+        ("passkey", "en", "This was added to your account at localhost: a passkey."),
+        ("recovery_code", "en", "This was added to your account at localhost: recovery codes."),
+        ("totp", "de", "hinzugefügt: eine Authenticator-App."),
+        ("passkey", "de", "hinzugefügt: ein Passkey."),
+        ("safe", "de", "hinzugefügt: safe."),
+    ],
+)
+async def test_hc38_the_mailbox_is_told_what_it_is_and_never_the_name_that_somebody_chose(
+    method: str, languages: str, said: str
+) -> None:
+    async with house("sqlite:///:memory:") as at:
+        user, _ = await at.user()
+        describe = partial(at.client.sigra.users.describe, user=user, name=None, locale=languages)
+        await at.client.sigra.db.transaction(describe)
+        new = Authenticator("mfa", method, "1", "Call 0190 12345 at once")
+        add = partial(at.client.sigra.authenticators.added, user=user, authenticator=new)
+        await at.client.sigra.db.transaction(add)
+        await at.mails()
+
+    [mail] = at.box.messages
+    text = " ".join(mail.text.split())
+    assert said in text
+    assert "0190" not in f"{mail.subject}{mail.text}{mail.html}"
 
 
 async def test_hc33_what_was_proven_before_a_removal_counts_no_more(database: str) -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 from typing_extensions import TypedDict
 
-from sigra import Route, Sigra, hookimpl
+from sigra import Authenticator, Route, Sigra, hookimpl
 from sigra.testing import cheap_settings
 from tests.attacker import Target, operations, told
 
@@ -18,9 +18,19 @@ sqlite = pytest.mark.databases("sqlite")
 """What is asked and answered is the same on every database."""
 
 
+class Held:
+    """A second factor that everybody has, and that nobody is asked for."""
+
+    name, api = "held", 1
+
+    @hookimpl
+    async def authenticators_for_user(self) -> list[Authenticator]:
+        return [Authenticator("mfa", "held", "held", "Held")]
+
+
 @sqlite
 def test_a_session_finds_nothing_and_reaches_every_operation(database):
-    auth = Sigra(cheap_settings(database))
+    auth = Sigra(cheap_settings(database), ["defaults", Held()])
     found = Target(auth).attacked("session", examples=1, steps=2)
 
     assert told(found.failures) == ""

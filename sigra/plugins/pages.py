@@ -128,4 +128,6 @@ class Pages:
         return response
 
     async def _error_page(self, auth: Auth, request: Request, error: SigraError) -> Response:
-        return await auth.render(request, "pages/error.html", {"error": error}, error.status)
+        response = await auth.render(request, "pages/error.html", {"error": error}, error.status)
+        response.headers.update(error.headers)
+        return response

@@ -21,7 +21,7 @@ from typing_extensions import TypedDict
 from sigra.answers import DONE, HTML, PublicSession, PublicUser
 from sigra.db import Digest, Id, LastUse, Lookup, UTCDateTime, delete_batch, user_ref
 from sigra.errors import InvalidToken, NotFound, Unauthenticated
-from sigra.events import Event
+from sigra.events import AuthenticatorAdded, Event
 from sigra.guards import current_user
 from sigra.hookspecs import hookimpl
 from sigra.http.routing import Route
@@ -233,6 +233,16 @@ class Sessions:
     async def revoke_credentials(self, tx: AsyncConnection, user: User, keep: uuid.UUID | None) -> None:
         ended = delete(self.table).where(self.table.c.user_id == user.id)
         await tx.execute(ended if keep is None else ended.where(self.table.c.id != keep))
+
+    @hookimpl
+    async def record_event(self, tx: AsyncConnection, event: Event) -> None:
+        """What was proven before the account had a factor is its full strength no more: such sessions are not fresh."""
+        if not isinstance(event, AuthenticatorAdded) or event.metadata["kind"] != "mfa":
+            return
+        weak = (self.table.c.user_id == event.user_id) & (self.table.c.assurance == "aal1")
+        # The session that added it has just shown it.
+        others = weak if event.session_id is None else weak & (self.table.c.id != event.session_id)
+        await tx.execute(update(self.table).where(others).values(authenticated_at=None))
 
     @hookimpl
     async def end_restored(self, tx: AsyncConnection) -> Mapping[str, int]:

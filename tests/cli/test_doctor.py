@@ -12,9 +12,6 @@ from typing import Any
 
 import pytest
 
-from sigra_totp import TOTP
-from sigra_totp.codes import Parameters
-
 from sigra import Sigra, hooks
 from sigra.cli.doctor import installation, keys, options
 from sigra.cli.doctor.finding import Finding
@@ -22,6 +19,8 @@ from sigra.crypto import new_secret
 from sigra.hooks import Installed
 from sigra.settings import Settings
 from sigra.testing import cheap_settings, make_user
+from sigra_totp import TOTP
+from sigra_totp.codes import Parameters
 from tests.cli.conftest import Run
 
 KEYS = ("Vb4mA0sXq9Lr2TzKeWc7Y1uJh6NdGf3PoQi8", "s8RkZ5xHn1UwE7bLcM3vTq0YjDa6GfPi2OoW")

@@ -12,7 +12,8 @@ import pytest
 from sigra import Sigra, hookimpl
 from sigra.cli.host import Host
 from sigra.cli.overview import COMMANDS
-from sigra.cli.shell import Shell
+from sigra.cli.shell import Shell, explain
+from sigra.errors import SealBroken
 from sigra.testing import cheap_settings
 from tests.cli.conftest import SETTINGS, Run
 
@@ -127,6 +128,12 @@ def test_the_entry_point_prints_the_version(folder: Path):
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("sigra, version ")
+
+
+def test_what_does_not_open_is_told_with_its_place():
+    told = explain(SealBroken("sigra_totp", "seed", 7, "elsewhere"))
+
+    assert told.startswith("The value of sigra_totp.seed in the row 7 was sealed elsewhere. Put its key back")
 
 
 def test_hc45_an_absent_database_is_status_1(run: Run):

@@ -30,33 +30,39 @@ def column(table: str = "sigra_totp", name: str = "seed") -> Column[bytes]:
 SEED = column()
 
 
+def opened(vault: Vault, sealed: bytes, at: Column[bytes] = SEED, id: object = ROW) -> bytes | Exception:
+    """What opens, or why it does not."""
+    try:
+        return vault.open(at, id, sealed)
+    except Exception as error:  # noqa: BLE001  (any other than ours is a fault)
+        return error
+
+
 def refused(vault: Vault, sealed: bytes, at: Column[bytes] = SEED, id: object = ROW) -> str:
     """What the log is told of a value that does not open."""
-    with pytest.raises(SealBroken) as raised:
-        vault.open(at, id, sealed)
-    assert raised.value.__cause__ is None
-    assert SECRET.decode() not in repr(raised.value)
-    return str(raised.value)
+    error = opened(vault, sealed, at, id)
+    assert type(error) is SealBroken
+    assert error.__cause__ is None
+    assert SECRET.decode() not in repr(error)
+    return str(error)
 
 
 # The format
 
 
-def test_a_sealed_value_is_version_key_id_nonce_and_what_any_aes_gcm_opens() -> None:
+def test_hc22_a_sealed_value_is_version_key_id_nonce_and_what_any_aes_gcm_opens() -> None:
     sealed = Vault([NEW], random=lambda count: b"n" * count).seal(SEED, ROW, SECRET)
 
-    cipher = AESGCM(subkey(NEW, b"vault"))
-    place = sealed[:9] + f"sigra_totp\0seed\0{ROW}".encode()
-    assert sealed[:1] == b"\x01" and sealed[9:21] == b"n" * 12
+    header, nonce = sealed[:9], b"n" * 12
+    place = f"sigra_totp\0seed\0{ROW}".encode()
+    assert header[:1] == b"\x01"
+    assert sealed == header + nonce + AESGCM(subkey(NEW, b"vault")).encrypt(nonce, SECRET, header + place)
     assert len(sealed) == 1 + 8 + 12 + len(SECRET) + 16
-    assert cipher.decrypt(sealed[9:21], sealed[21:], place) == SECRET
 
 
-def test_sealed_values_open_across_releases() -> None:
+def test_hc22_sealed_values_open_across_releases() -> None:
     """Whoever changes the format keeps the old one readable."""
-    sealed = bytes.fromhex(STORED)
-
-    assert Vault([NEW, OLD]).open(SEED, ROW, sealed) == SECRET
+    assert opened(Vault([NEW, OLD]), bytes.fromhex(STORED)) == SECRET
 
 
 STORED = "017fed927b493f7052000102030405060708090a0bdb62c4856ea4dc4dda46523c716a5123ff80fa75ecb8c1ded705a3f8b160feea"
@@ -95,8 +101,8 @@ def test_hc22_no_key_of_the_vault_is_one_of_another_use() -> None:
         (SEED, uuid.UUID(int=ROW.int + 1)),
         (column(name="other"), ROW),
         (column(table="sigra_other"), ROW),
-        (column(table="sigra", name="totp\0seed"), ROW),
-        (column(name="seed\0x"), ROW),
+        (column(table="sigra_tot", name="pseed"), ROW),
+        (column(name=f"seed{str(ROW)[0]}"), str(ROW)[1:]),
     ],
     ids=["row", "column", "table", "where table and column meet", "where column and row meet"],
 )
@@ -149,8 +155,7 @@ def test_hc23_the_first_key_seals_and_every_key_opens() -> None:
     old, both, new = Vault([OLD]), Vault([NEW, OLD]), Vault([NEW])
     before, after = old.seal(SEED, ROW, SECRET), both.seal(SEED, ROW, SECRET)
 
-    assert both.open(SEED, ROW, before) == both.open(SEED, ROW, after) == SECRET
-    assert new.open(SEED, ROW, after) == SECRET
+    assert (opened(both, before), opened(both, after), opened(new, after)) == (SECRET, SECRET, SECRET)
     assert refused(new, before).endswith("was sealed under a key that is not in SIGRA_SECRET_KEYS.")
     assert (before.startswith(both.first), after.startswith(both.first)) == (False, True)
 

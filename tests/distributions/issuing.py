@@ -96,6 +96,7 @@ async def by_mailed_code(here: House, client: Client) -> Asked:
 async def by_link_of_a_sign_up(here: House, client: Client) -> Asked:
     """Whoever signed up and never came back is let in by a link; the account is made from the address alone."""
     await post(client, "/signup", {"email": NEW})
+    await mailed(here)
     await post(client, "/magic-link", {"email": NEW})
     return "/magic-link/verify", {"token": (await mailed(here)).token()}
 

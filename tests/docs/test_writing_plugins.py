@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from sigra.testing import make_user
+from sigra.testing import Client, make_user
 from tests.apps import Postbox, application, running
 from tests.player import blocks, executed, played
 
@@ -46,6 +46,30 @@ async def test_nobody_gets_in_who_does_not_agree(plugin: Any):
     assert (asked.status_code, asked.json()["challenges"][0]["kind"]) == (202, "house_rules")
     assert (before, refused.status_code) == (False, 422)
     assert agreed.json()["status"] == "signed_in"
+
+
+@pytest.mark.parametrize("plugin", ["GridCard"], indirect=True)
+async def test_a_grid_card_is_a_second_factor(plugin: Any):
+    async with running(MEMORY, ["defaults", plugin]) as client:
+        user = await make_user(client.sigra)
+        await client.sign_in(user)
+        added = await client.post("/auth/grid-card")
+        numbers = added.json()["numbers"]
+        async with client.sigra.db.connect() as tx:
+            stored = await tx.scalar(select(plugin.table.c.card))
+        another = Client(client.app, client.sigra)
+        asked = await another.sign_in(user)
+        wrong = await another.post("/auth/login/grid-card", json={"place": 1, "number": numbers[0]})
+        right = await another.post("/auth/login/grid-card", json={"place": 1, "number": numbers[1]})
+        removed = await another.delete("/auth/grid-card")
+        gone = await another.delete("/auth/grid-card")
+        free = await Client(client.app, client.sigra).sign_in(user)
+
+    assert added.status_code == 201
+    assert numbers[0].encode() not in stored
+    assert asked.json()["challenges"][0]["methods"][0] == "grid_card"
+    assert (wrong.json()["code"], right.json()["status"]) == ("invalid_proof", "signed_in")
+    assert (removed.status_code, gone.status_code, free.status_code) == (204, 404, 200)
 
 
 @pytest.mark.parametrize("plugin", ["Diary"], indirect=True)

@@ -679,6 +679,15 @@ async def test_a_sign_up_without_a_password_goes_on_to_choose_one(database: str,
         assert await works(client, PASSWORD)
 
 
+async def test_hc10_where_nothing_can_be_chosen_a_sign_up_ends_with_the_proof(box: Postbox) -> None:
+    async with running(MEMORY, ["defaults", "-password", "-password_reset", box]) as client:
+        proven = await verify(client, await mailed(client, box, password=None))
+        known = await account(client)
+
+        assert (proven.status_code, known.email_verified) == (204, True)
+        assert (await client.get("/auth/session")).status_code == 401
+
+
 async def test_an_address_alone_lets_nobody_in_who_has_not_chosen(database: str, box: Postbox) -> None:
     async with with_box(database, box) as client:
         token = await mailed(client, box, password=None)

@@ -120,7 +120,7 @@ async def test_hc14_new_codes_end_the_old_ones_and_are_told_to_the_mailbox(datab
     assert (made.status_code, len(set(new)), set(old) & set(new)) == (201, 10, set())
     assert (with_old.status_code, with_new.status_code) == (401, 200)
     assert recorder.names.count("recovery_codes.made") == 2
-    assert sum("Recovery codes" in one.text for one in box.messages if one.kind == "factor_added") == 1
+    assert sum("recovery codes" in one.text for one in box.messages if one.kind == "factor_added") == 1
 
 
 async def test_hc16_new_codes_need_a_fresh_sign_in(database: str) -> None:

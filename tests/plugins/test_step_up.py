@@ -65,13 +65,13 @@ async def test_hc10_a_person_in_a_trusted_browser_gives_the_factor_and_comes_bac
     async with running(database, ["defaults", Tag()], app=application) as client:
         await spared(client)
         opened = await client.get("/vault?drawer=3", headers=PAGE)
+        assert (opened.status_code, opened.headers.get("location")) == (303, AGAIN)
         page = await client.get(opened.headers["location"], headers=PAGE)
         first = await client.post(opened.headers["location"], data={"password": PASSWORD}, headers=PAGE)
         still = await client.get("/vault?drawer=3")
         last = await client.post("/auth/login/tag", content="code=right", headers=FORM)
         back = await client.get(last.headers["location"], headers=PAGE)
 
-    assert (opened.status_code, opened.headers["location"]) == (303, AGAIN)
     assert page.status_code == 200
     assert (first.status_code, first.headers["location"]) == (303, "/auth/login/challenge")
     assert still.status_code == 403
@@ -84,12 +84,13 @@ async def test_hc10_a_program_is_told_gives_the_factor_and_repeats(database: str
         await spared(client)
         before = client.cookies["sigra"]
         refused = await client.post("/vault", json={})
+        assert refused.status_code == 403
         proven_again = await prove_again(client)
         repeated = await client.post("/vault", json={})
         after = client.cookies["sigra"]
         with_the_old_one = await Client(client.app, client.sigra, cookies={"sigra": before}).post("/vault", json={})
 
-    assert (refused.status_code, refused.json()["code"]) == (403, "assurance_required")
+    assert refused.json()["code"] == "assurance_required"
     assert proven_again.json()["status"] == "signed_in"
     assert repeated.status_code == 200
     assert before != after

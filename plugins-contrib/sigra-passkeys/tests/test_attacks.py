@@ -243,7 +243,7 @@ async def test_hc05_of_two_removals_at_once_one_passkey_stays(database: str) -> 
         async def take(tx: Any, id: uuid.UUID) -> None:
             locked = await auth.users.lock(tx, user.id)
             removed = await plugin.stored.remove(tx, locked, id)
-            await auth.authenticators.removed(tx, locked, described(removed, plugin.settings))
+            await auth.authenticators.removed(tx, locked, described(removed))
 
         ended = await asyncio.gather(*(auth.db.transaction(partial(take, id=id)) for id in ids), return_exceptions=True)
         async with auth.db.connect() as tx:

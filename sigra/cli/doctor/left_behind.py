@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from sigra.cli.doctor.finding import Finding
 from sigra.core import Sigra
-from sigra.db.unclaimed import unclaimed
+from sigra.db.unclaimed import Unclaimed, unclaimed
 
 NAMED = 20
 """Accounts that are named for each table."""
@@ -14,13 +16,16 @@ NAMED = 20
 
 async def findings(auth: Sigra) -> list[Finding]:
     """The tables of plugins that are not active which have rows of accounts."""
-    users = auth.metadata.tables["sigra_users"]
-    found = []
     async with auth.db.connect() as tx:
-        for table in await unclaimed(tx, auth.metadata):
-            if count := await table.count_accounts(tx):
-                found.append(_told(table.name, count, await table.accounts(tx, users, NAMED)))
-    return found
+        found = [await _look(auth, tx, table) for table in await unclaimed(tx, auth.metadata)]
+    return [finding for its in found for finding in its]
+
+
+async def _look(auth: Sigra, tx: AsyncConnection, table: Unclaimed) -> list[Finding]:
+    count = await table.count_accounts(tx)
+    if not count:
+        return []
+    return [_told(table.name, count, await table.accounts(tx, auth.metadata.tables["sigra_users"], NAMED))]
 
 
 def _told(table: str, count: int, accounts: Sequence[str]) -> Finding:
@@ -30,5 +35,6 @@ def _told(table: str, count: int, accounts: Sequence[str]) -> Finding:
         f"Its plugin is not active, and it has rows of {count} {'accounts' if count > 1 else 'account'}: "
         f"{', '.join(accounts)}{more}. What it stood for has no effect on them: a second factor that was kept here "
         "is not asked for, and who signed in by it alone cannot. Nor are the rows exported or erased with the account.",
-        "Install its plugin and switch it on again; or delete the rows, when that is meant to stay so.",
+        "Install its plugin and switch it on again (or name your application by --app, if that brings it in code); "
+        "or delete the rows, when that is meant to stay so.",
     )

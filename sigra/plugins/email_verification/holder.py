@@ -61,7 +61,7 @@ async def find_holder(auth: Auth, request: Request, body: Proof, address: str) -
         return Holder(user)
     own = await _own(auth, request, body, address)
     if user is not None and await _is_its(auth, request, user, own):
-        return Holder(user, own, same_person=True, enrolls=_enrolls(auth, own))
+        return Holder(user, own, same_person=True, enrolls=_enrolls(own))
     secrets = await _secrets(auth, user, own, address)
     if body.password is not None and (user is not None or own is None):
         shown = await _by_password(auth, secrets, body.password)
@@ -70,7 +70,7 @@ async def find_holder(auth: Auth, request: Request, body: Proof, address: str) -
         if own is None:
             raise InvalidCredentials
     loses = own is None and any(secret.hash is not None for secret in secrets)
-    return Holder(user, own, enrolls=_enrolls(auth, own), loses=loses)
+    return Holder(user, own, enrolls=_enrolls(own), loses=loses)
 
 
 async def _own(auth: Auth, request: Request, body: Proof, address: str) -> PendingSignUp | None:
@@ -94,8 +94,8 @@ async def _is_its(auth: Auth, request: Request, user: User, own: PendingSignUp |
         return False
 
 
-def _enrolls(auth: Auth, own: PendingSignUp | None) -> bool:
-    return own is not None and own.password_hash is None and _passwords(auth) is not None
+def _enrolls(own: PendingSignUp | None) -> bool:
+    return own is not None and own.password_hash is None
 
 
 async def _secrets(auth: Auth, user: User | None, own: PendingSignUp | None, address: str) -> Sequence[_Secret]:

@@ -133,8 +133,8 @@ class RecoveryCodes:
 
     async def prove(self, auth: Auth, request: Request) -> Response:
         """POST /login/recovery-code: use a code up in place of the second factor that a sign-in waits for."""
-        body = await auth.read(request, Proof)
         login = await auth.pending(request)
+        body = await auth.read(request, Proof)
         async with auth.attempt(request, method=METHOD, user=login.user):
             passed = login.passed(METHOD, amr=AMR, meets=(MFA,))
             passed = replace(passed, trust_browser=login.trust_browser or body.trust_browser)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from sigra import ConfigurationError
 from sigra_passkeys.relying_party import RelyingParty
@@ -32,16 +32,30 @@ def relying_party(options: Options, base_url: str) -> RelyingParty:
 
 def _origin(text: str) -> str:
     """An origin as browsers write it (RFC 6454, section 6.2)."""
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise _no_origin(text) from None
+    if not _is_usable(parts):
+        raise _no_origin(text)
     host = parts.hostname or ""
-    safe = parts.scheme == "https" or (parts.scheme == "http" and (host == "localhost" or host.endswith(".localhost")))
-    # No browser takes an address for a domain, but pages are served there all the same.
-    local = parts.scheme == "http" and host in ("127.0.0.1", "::1")
-    if not (safe or local) or not host or parts.path.strip("/") or parts.query or parts.username:
-        raise ConfigurationError(
-            f"SIGRA_PASSKEYS__ORIGINS: {text!r} is no origin on which a browser would use passkeys: "
-            "write it as in https://app.example.com."
-        )
-    default = {"https": 443, "http": 80}[parts.scheme]
     shown = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{shown}" if parts.port in (None, default) else f"{parts.scheme}://{shown}:{parts.port}"
+    default = {"https": 443, "http": 80}[parts.scheme]
+    return f"{parts.scheme}://{shown}" if port in (None, default) else f"{parts.scheme}://{shown}:{port}"
+
+
+def _is_usable(parts: SplitResult) -> bool:
+    host = parts.hostname or ""
+    # No browser takes an address for a domain, but pages are served there all the same.
+    local = host in ("localhost", "127.0.0.1", "::1") or host.endswith(".localhost")
+    secure = parts.scheme == "https" or (parts.scheme == "http" and local)
+    alone = not (parts.path.strip("/") or parts.query or parts.fragment or parts.username)
+    return secure and alone and bool(host) and host.isascii()
+
+
+def _no_origin(text: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"SIGRA_PASSKEYS__ORIGINS: {text!r} is no origin on which a browser would use passkeys: "
+        "write it as in https://app.example.com, the host in its ASCII form."
+    )

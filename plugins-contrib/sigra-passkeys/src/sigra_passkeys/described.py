@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 from sigra import Authenticator
-from sigra_passkeys.shapes import Options
 from sigra_passkeys.stored import Passkey
 
 METHOD = "passkey"
@@ -19,7 +18,7 @@ def proven(*, verified: bool) -> tuple[tuple[str, ...], Literal[1, 2]]:
     return (VERIFIED, 2) if verified else (UNVERIFIED, 1)
 
 
-def described(passkey: Passkey, options: Options) -> Authenticator:
-    """The authenticator that it is: one that never verified its user lets nobody in alone where that is required."""
-    alone = passkey.verified or options.user_verification == "preferred"
-    return Authenticator("mfa", METHOD, str(passkey.id), passkey.name, 2 if passkey.verified else 1, alone)
+def described(passkey: Passkey) -> Authenticator:
+    """The authenticator that it is: one that did not verify its user when it was made lets nobody in alone."""
+    level: Literal[1, 2] = 2 if passkey.verified else 1
+    return Authenticator("mfa", METHOD, str(passkey.id), passkey.name, level, alone=passkey.verified)

@@ -31,9 +31,10 @@ from sigra import (
     requires,
 )
 from sigra.answers import DONE, HTML, SIGN_IN, Problem
+from sigra_passkeys.challenges import ACTION
 from sigra_passkeys.configuring import relying_party
 from sigra_passkeys.described import METHOD, described
-from sigra_passkeys.proving import ACTION, Proving
+from sigra_passkeys.proving import Proving
 from sigra_passkeys.registering import PAGE, Registering
 from sigra_passkeys.related import announcing
 from sigra_passkeys.shapes import (
@@ -85,7 +86,7 @@ class Passkeys:
     @hookimpl
     def register_routes(self, auth: Auth) -> Sequence[Route]:
         party = relying_party(self.settings, auth.settings.base_url)
-        registering = Registering(auth, party, self.stored, self.settings)
+        registering = Registering(auth, party, self.stored)
         proving = Proving(auth, party, self.stored, self.settings)
         made = {**SIGN_IN, 200: (dict[str, Any], HTML), 201: (RegisteredPasskey, HTML), 409: Problem}
         one = f"/{SECTION}/{{id:uuid}}"
@@ -136,7 +137,7 @@ class Passkeys:
         removed = await self.stored.remove(tx, user, request.path_params["id"])
         if removed is None:
             raise NotFound
-        await auth.authenticators.removed(tx, user, described(removed, self.settings), request)
+        await auth.authenticators.removed(tx, user, described(removed), request)
 
     async def _of(self, auth: Auth, user: User) -> list[Passkey]:
         async with auth.db.connect() as tx:
@@ -154,7 +155,7 @@ class Passkeys:
 
     @hookimpl
     async def authenticators_for_user(self, tx: AsyncConnection, user: User) -> Sequence[Authenticator]:
-        return [described(one, self.settings) for one in await self.stored.of(tx, user.id)]
+        return [described(one) for one in await self.stored.of(tx, user.id)]
 
     @hookimpl
     async def forget_factors(self, tx: AsyncConnection, user: User) -> None:

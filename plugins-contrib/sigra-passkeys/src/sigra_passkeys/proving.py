@@ -6,7 +6,7 @@ import hashlib
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -14,18 +14,25 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sigra import Auth, InvalidCredentials, LastAuthenticator, Login, LoginExpired, User, canonical_email
+from sigra import Auth, Conflict, InvalidCredentials, Login, LoginExpired, Refused, User, canonical_email
 from sigra_passkeys import challenges
-from sigra_passkeys.challenges import FACTOR, SIGN_IN, Held, new_challenge
+from sigra_passkeys.challenges import ACTION, FACTOR, SIGN_IN, Held, new_challenge
 from sigra_passkeys.described import METHOD, UNVERIFIED, described, proven
-from sigra_passkeys.relying_party import Asserted, BadCredential, Descriptor, RelyingParty, credential_id, user_handle
+from sigra_passkeys.relying_party import (
+    Asserted,
+    BadCredential,
+    Descriptor,
+    Known,
+    RelyingParty,
+    answered,
+    credential_id,
+    key_of_nobody,
+    user_handle,
+)
 from sigra_passkeys.shapes import Options, PasskeyCounterWentBack, Proof, Wanted
 from sigra_passkeys.stored import Passkey, Stored
 
 _log = logging.getLogger("sigra.passkeys")
-
-ACTION = "passkeys.options"
-"""What is counted: each request for options writes a row."""
 
 DECOY = "passkeys.decoy"
 
@@ -44,6 +51,7 @@ class Proving:
     party: RelyingParty
     stored: Stored
     options: Options
+    nobody: bytes = field(default_factory=key_of_nobody, repr=False)
 
     # Options
 
@@ -55,14 +63,14 @@ class Proving:
         login = None if body.intent == "sign_in" else await self._pending(request)
         challenge = new_challenge(auth)
         if login is not None:
-            return await self._factor_options(login, challenge)
+            return await self._factor_options(request, login, challenge)
         verify = self.options.user_verification == "required"
         allowed = [] if body.email is None else await self._allowed(body.email)
         options = self.party.request_options(challenge, allowed, verify=verify)
-        named = body.email is not None
-        return await challenges.issue(auth, SIGN_IN, challenge, options, verify=verify, named=named)
+        email = None if body.email is None else _canonical(body.email) or ""
+        return await challenges.issue(auth, request, SIGN_IN, challenge, options, verify=verify, email=email)
 
-    async def _factor_options(self, login: Login, challenge: bytes) -> Response:
+    async def _factor_options(self, request: Request, login: Login, challenge: bytes) -> Response:
         """For a sign-in that waits: its user's own passkeys."""
         async with self.auth.db.connect() as tx:
             own = await self.stored.of(tx, login.user.id)
@@ -70,7 +78,7 @@ class Proving:
         verify = METHOD in login.methods
         options = self.party.request_options(challenge, [one.descriptor for one in own], verify=verify)
         return await challenges.issue(
-            self.auth, FACTOR, challenge, options, verify=verify, bound=str(login.pending), named=True
+            self.auth, request, FACTOR, challenge, options, verify=verify, bound=str(login.pending)
         )
 
     async def _allowed(self, email: str) -> list[Descriptor]:
@@ -83,11 +91,7 @@ class Proving:
         return [one.descriptor for one in own] or decoys
 
     def _decoys(self, email: str) -> list[Descriptor]:
-        try:
-            address = canonical_email(email)
-        except ValueError:
-            address = email
-        seed = self.auth.tokens.digest(DECOY, address)
+        seed = self.auth.tokens.digest(DECOY, _canonical(email) or email)
         # Most have one, some have two.
         return [_decoy(seed, number) for number in range(2 if seed[0] < 64 else 1)]
 
@@ -97,100 +101,110 @@ class Proving:
         """POST /login/passkey: sign in by a passkey, alone or for a sign-in that waits; 202 for what is still owed."""
         auth = self.auth
         body = await auth.read(request, Proof)
-        held = await challenges.find(auth, request, SIGN_IN) or await challenges.find(auth, request, FACTOR)
+        challenge = answered(body.credential)
+        held = await challenges.find(auth, request, SIGN_IN, challenge)
+        held = held or await challenges.find(auth, request, FACTOR, challenge)
         login = None if held is None or held.token.purpose != FACTOR else await auth.pending(request)
-        passkey, owner = await self._presented(body.credential)
-        user = owner if login is None else login.user
-        async with auth.attempt(request, method=METHOD, user=user, guessable=False):
-            passkey, shown = await self._shown(held, passkey, owner, login, body.credential)
+        user = await self._meant(held, login, body.credential)
+        # By the address where options were asked for by one: the same is counted whoever has it.
+        email = None if held is None else held.email
+        known = user if email is None else None
+        async with auth.attempt(request, method=METHOD, email=email, user=known, guessable=False):
+            passkey, shown = await self._shown(held, login, user, body.credential)
             assert held is not None
-            assert owner is not None
-            await self._check_counter(passkey, shown, owner)
-            change = partial(self._spend, held, passkey, shown)
-            response = await auth.sign_in(request, _login(login, owner, shown, body), change)
-        return challenges.forget(auth, response)
+            assert user is not None
+            went_back = passkey.went_back(shown)
+            if went_back and self.options.counter != "warn":
+                await self._refuse(held, passkey, user)
+            change = partial(self._spend, held, passkey, shown, went_back)
+            response = await auth.sign_in(request, _login(login, user, shown, body), change)
+        return challenges.forget(auth, request, response, challenge)
 
-    async def _presented(self, credential: Mapping[str, Any]) -> tuple[Passkey | None, User | None]:
-        """Which passkey is presented, and whose it is; nothing is proven yet."""
-        id = credential_id(credential)
-        if id is None:
-            return None, None
+    async def _meant(self, held: Held | None, login: Login | None, credential: Mapping[str, Any]) -> User | None:
+        """Whose passkey it must be (Level 3, section 7.2, step 6); nothing is proven yet."""
+        if login is not None or held is None:
+            return None if login is None else login.user
+        if held.email is not None:
+            return await self.auth.users.by_email(held.email)
+        handle = user_handle(credential)
         async with self.auth.db.connect() as tx:
-            passkey = await self.stored.find(tx, id)
-            owner = None if passkey is None else await self.auth.users.by_id(passkey.user_id, tx)
-        return passkey, owner
+            owner = None if handle is None else await self.stored.owner(tx, handle)
+            return None if owner is None else await self.auth.users.by_id(owner, tx)
 
     async def _shown(
-        self,
-        held: Held | None,
-        passkey: Passkey | None,
-        owner: User | None,
-        login: Login | None,
-        credential: Mapping[str, Any],
+        self, held: Held | None, login: Login | None, user: User | None, credential: Mapping[str, Any]
     ) -> tuple[Passkey, Asserted]:
-        """What the passkey has shown.
+        """What the passkey has shown; the same work whether or not there is one.
 
         Raises:
             InvalidCredentials: Nothing.
         """
-        if held is None or passkey is None or owner is None:
+        if held is None or (login is not None and held.bound != str(login.pending)):
             raise InvalidCredentials
-        if login is not None and (held.bound != str(login.pending) or owner.id != login.user.id):
-            raise InvalidCredentials
+        id, owner = credential_id(credential) or b"", uuid.uuid4() if user is None else user.id
+        async with self.auth.db.connect() as tx:
+            passkey = await self.stored.find(tx, owner, id)
+            handle = await self.stored.handle_of(tx, owner)
+        known = Known(id, self.nobody, backup_eligible=False) if passkey is None else passkey.known
         try:
-            await self._check_handle(passkey, user_handle(credential), must=not held.named)
-            return passkey, self.party.asserted(credential, held.challenge, passkey.known, verify=held.verify)
+            _check_handle(credential, handle)
+            shown = self.party.asserted(credential, held.challenge, known, verify=held.verify)
         except BadCredential as bad:
             raise InvalidCredentials from bad
+        if passkey is None:
+            raise InvalidCredentials
+        # Whoever finds a key that has no PIN can give it one: that verifies nobody (Level 3, section 4, uvInitialized).
+        shown = replace(shown, verified=shown.verified and passkey.verified)
+        if held.verify and not shown.verified:
+            raise InvalidCredentials
+        return passkey, shown
 
-    async def _check_handle(self, passkey: Passkey, handle: bytes | None, *, must: bool) -> None:
-        """Whom the authenticator means is who owns the passkey (Level 3, section 7.2, step 6)."""
-        if handle is None and not must:
-            return
-        async with self.auth.db.connect() as tx:
-            own = await self.stored.handle_of(tx, passkey.user_id)
-        if handle is None or own != handle:
-            raise BadCredential("user handle")
+    async def _spend(
+        self, held: Held, passkey: Passkey, shown: Asserted, went_back: bool, tx: AsyncConnection, user: User
+    ) -> None:
+        await held.spend(self.auth, tx)
+        if not await self.stored.use(self.auth, tx, passkey, shown):
+            raise InvalidCredentials
+        if went_back:
+            await self._tell(passkey, user, tx)
 
-    # The counter
+    # A counter that went back
 
-    async def _check_counter(self, passkey: Passkey, shown: Asserted, owner: User) -> None:
-        """A counter that does not grow may be that of a copy (Level 3, section 6.1.1); synced passkeys stay at 0.
+    async def _refuse(self, held: Held, passkey: Passkey, user: User) -> None:
+        """Record it and do what the policy says.
 
         Raises:
-            InvalidCredentials: The policy does not let it in.
+            InvalidCredentials: Always.
         """
-        if shown.sign_count > passkey.sign_count or shown.sign_count == passkey.sign_count == 0:
-            return
-        policy = self.options.counter
-        _log.warning("the counter of passkey %s of user %s went back: policy %s", passkey.id, owner.id, policy)
-        await self.auth.db.transaction(partial(self._tell, passkey, owner))
-        if policy == "revoke":
-            await self._revoke(passkey, owner)
-        if policy != "warn":
-            raise InvalidCredentials
 
-    async def _tell(self, passkey: Passkey, owner: User, tx: AsyncConnection) -> None:
-        metadata = {"id": str(passkey.id), "policy": self.options.counter}
-        await self.auth.emit(tx, PasskeyCounterWentBack(user_id=owner.id, outcome="failure", metadata=metadata))
+        async def record(tx: AsyncConnection) -> None:
+            # First: what is sent twice has not grown either.
+            await held.spend(self.auth, tx)
+            await self._tell(passkey, user, tx)
+
+        await self.auth.db.transaction(record)
+        if self.options.counter == "revoke":
+            await self._revoke(passkey, user)
+        raise InvalidCredentials
+
+    async def _tell(self, passkey: Passkey, user: User, tx: AsyncConnection) -> None:
+        policy = self.options.counter
+        _log.warning("the counter of passkey %s of user %s went back: policy %s", passkey.id, user.id, policy)
+        metadata = {"id": str(passkey.id), "policy": policy}
+        await self.auth.emit(tx, PasskeyCounterWentBack(user_id=user.id, outcome="failure", metadata=metadata))
 
     async def _revoke(self, passkey: Passkey, owner: User) -> None:
-        """Take it away; where it is the last way in it stays, and goes on being refused."""
+        """Take it away; where something forbids that (the last way in) it stays, and goes on being refused."""
 
         async def remove(tx: AsyncConnection) -> None:
             user = await self.auth.users.lock(tx, owner.id)
             if user is not None and await self.stored.remove(tx, user, passkey.id) is not None:
-                await self.auth.authenticators.removed(tx, user, described(passkey, self.options))
+                await self.auth.authenticators.removed(tx, user, described(passkey))
 
         try:
             await self.auth.db.transaction(remove)
-        except LastAuthenticator:
-            _log.warning("passkey %s is the last way in of user %s and stays", passkey.id, owner.id)
-
-    async def _spend(self, held: Held, passkey: Passkey, shown: Asserted, tx: AsyncConnection, user: User) -> None:
-        await held.spend(self.auth, tx)
-        if not await self.stored.use(self.auth, tx, passkey, shown):
-            raise InvalidCredentials
+        except (Conflict, Refused) as refused:
+            _log.warning("passkey %s of user %s cannot be removed and stays: %s", passkey.id, owner.id, refused.code)
 
     async def _pending(self, request: Request) -> Login | None:
         try:
@@ -209,6 +223,21 @@ def _login(login: Login | None, owner: User, shown: Asserted, body: Proof) -> Lo
         owner, UNVERIFIED, remember=body.remember, next=body.next, guessable=False, trust_browser=body.trust_browser
     )
     return begun.passed(METHOD, amr=amr, meets=("mfa",) if shown.verified else (), level=level)
+
+
+def _check_handle(credential: Mapping[str, Any], own: bytes | None) -> None:
+    """Whom the authenticator means, if it says so, is whose passkey it must be."""
+    handle = user_handle(credential)
+    if handle is not None and handle != own:
+        raise BadCredential("user handle")
+
+
+def _canonical(email: str) -> str | None:
+    """The address that options are asked for by; None for text that no account can have."""
+    try:
+        return canonical_email(email)
+    except ValueError:
+        return None
 
 
 def _decoy(seed: bytes, number: int) -> Descriptor:

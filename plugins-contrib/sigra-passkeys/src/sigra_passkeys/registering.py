@@ -13,10 +13,10 @@ from starlette.responses import Response
 
 from sigra import FIRST_AUTHENTICATOR, Auth, Conflict, InvalidCredentials, Login, LoginExpired, User, requires
 from sigra_passkeys import challenges
-from sigra_passkeys.challenges import REGISTER, Held, new_challenge
+from sigra_passkeys.challenges import ACTION, REGISTER, Held, new_challenge
 from sigra_passkeys.described import METHOD, described, proven
-from sigra_passkeys.relying_party import BadCredential, Registered, RelyingParty
-from sigra_passkeys.shapes import NewPasskey, Nothing, Options
+from sigra_passkeys.relying_party import BadCredential, Registered, RelyingParty, answered
+from sigra_passkeys.shapes import NewPasskey, Nothing
 from sigra_passkeys.stored import MOST, TOO_MANY, Stored
 
 PAGE = "passkeys/register"
@@ -31,13 +31,13 @@ class Registering:
     auth: Auth
     party: RelyingParty
     stored: Stored
-    options: Options
 
     async def begin(self, request: Request) -> Response:
         """POST /passkeys/register/options: the options of `navigator.credentials.create`. Needs a fresh sign-in."""
         auth = self.auth
         user, login = await self._holder(request)
         await auth.read(request, Nothing)
+        await auth.limit(request, ACTION)
 
         async def prepare(tx: AsyncConnection) -> tuple[bytes, list[Any]]:
             return await self.stored.handle(auth, tx, user), await self.stored.of(tx, user.id)
@@ -46,11 +46,13 @@ class Registering:
         if len(present) >= MOST:
             raise Conflict(TOO_MANY)
         verify, challenge = self._must_verify(login), new_challenge(auth)
-        account = user.email or user.name or str(user.id)
+        account = user.email or user.name or self.party.name
         options = self.party.creation_options(
             challenge, handle, account, user.name or account, [one.descriptor for one in present], verify=verify
         )
-        return await challenges.issue(auth, REGISTER, challenge, options, verify=verify, bound=_bound(user, login))
+        return await challenges.issue(
+            auth, request, REGISTER, challenge, options, verify=verify, bound=_bound(user, login)
+        )
 
     async def finish(self, request: Request) -> Response:
         """POST /passkeys/register: the new passkey counts from now on; the session gets a new id."""
@@ -58,17 +60,18 @@ class Registering:
         body = await auth.read(request, NewPasskey)
         user, login = await self._holder(request)
         shown: dict[str, Any] = {}
+        answer = answered(body.credential)
         async with auth.attempt(request, method=METHOD, user=user, guessable=False):
-            held = await challenges.find(auth, request, REGISTER)
+            held = await challenges.find(auth, request, REGISTER, answer)
             new = self._accepted(held, body.credential, _bound(user, login))
             assert held is not None
             name = body.name.strip() or UNNAMED
             change = partial(self._add, request, held, new, name, shown)
             if login is None:
                 response = await auth.renew(request, change, page=PAGE, status=201)
-                return challenges.forget(auth, response)
+                return challenges.forget(auth, request, response, answer)
             response = await auth.sign_in(request, self._passed(login, new), change)
-        return challenges.forget(auth, await self._shown(request, response, shown))
+        return challenges.forget(auth, request, await self._shown(request, response, shown), answer)
 
     def _accepted(self, held: Held | None, credential: Mapping[str, Any], bound: str) -> Registered:
         """The new passkey.
@@ -95,7 +98,7 @@ class Registering:
     ) -> Mapping[str, Any]:
         await held.spend(self.auth, tx)
         passkey = await self.stored.add(self.auth, tx, user, new, name)
-        added = await self.auth.authenticators.added(tx, user, described(passkey, self.options), request)
+        added = await self.auth.authenticators.added(tx, user, described(passkey), request)
         shown.clear()
         shown.update({**passkey.public(), **added})
         return shown
@@ -107,8 +110,8 @@ class Registering:
         return login.passed(METHOD, amr=amr, meets=meets, level=level)
 
     def _must_verify(self, login: Login | None) -> bool:
-        """Whether it will be used alone, so that it must be able to verify its user."""
-        return login is not None and login.enrolling and self.options.user_verification == "required"
+        """Whether it will be all that lets its user in, so that it must be able to verify them."""
+        return login is not None and login.enrolling
 
     async def _holder(self, request: Request) -> tuple[User, Login | None]:
         """Who registers: whoever is signed in, freshly, or a sign-in that waits for just that."""

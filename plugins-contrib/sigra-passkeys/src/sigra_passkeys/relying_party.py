@@ -224,18 +224,31 @@ def credential_id(credential: Mapping[str, Any]) -> bytes | None:
 
 
 def user_handle(credential: Mapping[str, Any]) -> bytes | None:
-    """The user handle of an assertion; None when it has none.
-
-    Raises:
-        BadCredential: It has one that is no text.
-    """
+    """The user handle of an assertion; None when it has none, empty when it has one that is nobody's."""
     response = credential.get("response")
     text = response.get("userHandle") if isinstance(response, Mapping) else None
     if text is None:
         return None
-    if not isinstance(text, str):
-        raise BadCredential("user handle")
-    return _bytes(text)
+    try:
+        return _bytes(text) if isinstance(text, str) else b""
+    except BadCredential:
+        return b""
+
+
+def key_of_nobody() -> bytes:
+    """A public key whose private one is gone, to check answers by that nobody can give."""
+    numbers = ec.generate_private_key(ec.SECP256R1()).public_key().public_numbers()
+    return encode_cbor({1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32, "big"), -3: numbers.y.to_bytes(32, "big")})
+
+
+def answered(credential: Mapping[str, Any]) -> str:
+    """The challenge that a credential says it answers; empty when it names none."""
+    response = credential.get("response")
+    try:
+        challenge = _client_data(response.get("clientDataJSON") if isinstance(response, Mapping) else None)["challenge"]
+    except (BadCredential, KeyError):
+        return ""
+    return challenge if isinstance(challenge, str) else ""
 
 
 def _identified(credential: Mapping[str, Any], challenge: bytes) -> bytes:
@@ -254,16 +267,23 @@ def _identified(credential: Mapping[str, Any], challenge: bytes) -> bytes:
 
 def _check_client_data(text: object, challenge: bytes) -> None:
     """What the library does not look at: frames of others, the challenge letter by letter (Level 3, section 5.8.1)."""
+    data = _client_data(text)
+    if data.get("challenge") != bytes_to_base64url(challenge):
+        raise BadCredential("challenge")
+    if data.get("crossOrigin", False) is not False or "topOrigin" in data:
+        raise BadCredential("in a frame of another origin")
+
+
+def _client_data(text: object) -> dict[str, Any]:
     if not isinstance(text, str):
         raise BadCredential("client data")
     try:
         data = json.loads(_bytes(text).decode())
     except (ValueError, RecursionError):
         raise BadCredential("client data") from None
-    if not isinstance(data, dict) or data.get("challenge") != bytes_to_base64url(challenge):
-        raise BadCredential("challenge")
-    if data.get("crossOrigin", False) is not False or "topOrigin" in data:
-        raise BadCredential("in a frame of another origin")
+    if not isinstance(data, dict):
+        raise BadCredential("client data")
+    return data
 
 
 def _bytes(text: str) -> bytes:

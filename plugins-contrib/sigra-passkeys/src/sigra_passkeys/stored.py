@@ -18,6 +18,7 @@ from sqlalchemy import (
     RowMapping,
     String,
     Table,
+    UniqueConstraint,
     delete,
     func,
     insert,
@@ -68,6 +69,10 @@ class Passkey:
             "backed_up": self.backed_up,
         }
 
+    def went_back(self, shown: Asserted) -> bool:
+        """Whether its counter did not grow, as with a copy (Level 3, section 6.1.1); synced passkeys stay at 0."""
+        return shown.sign_count <= self.sign_count and (shown.sign_count, self.sign_count) != (0, 0)
+
     @property
     def descriptor(self) -> Descriptor:
         """How options name it."""
@@ -84,7 +89,7 @@ class Stored:
             Column("id", Id(), primary_key=True),
             user_ref(),
             # A database indexes no column of that length as a whole.
-            Column("credential_digest", Digest(), nullable=False, unique=True),
+            Column("credential_digest", Digest(), nullable=False),
             Column("credential_id", LargeBinary(LONGEST_ID), nullable=False),
             Column("public_key", LargeBinary(LONGEST_KEY), nullable=False),
             Column("sign_count", BigInteger, nullable=False),
@@ -96,6 +101,8 @@ class Stored:
             Column("name", String(100), nullable=False),
             Column("created_at", UTCDateTime, nullable=False),
             Column("last_used_at", UTCDateTime),
+            # Not unique by itself: a conflict with somebody else's would tell that there is one.
+            UniqueConstraint("user_id", "credential_digest", name="uq_sigra_passkeys_credential"),
         )
         self.handles = Table(
             "sigra_passkeys_users",
@@ -129,17 +136,22 @@ class Stored:
         query = select(func.count()).select_from(self.table).where(self.table.c.user_id == user.id)
         return int(await tx.scalar(query) or 0)
 
-    async def find(self, tx: AsyncConnection, credential_id: bytes) -> Passkey | None:
-        """The passkey of an id."""
-        query = select(self.table).where(self.table.c.credential_digest == _digest(credential_id))
-        row = (await tx.execute(query)).mappings().first()
+    async def owner(self, tx: AsyncConnection, handle: bytes) -> uuid.UUID | None:
+        """Whose handle it is; None when nobody's."""
+        found: uuid.UUID | None = await tx.scalar(select(self.handles.c.user_id).where(self.handles.c.handle == handle))
+        return found
+
+    async def find(self, tx: AsyncConnection, user_id: uuid.UUID, credential_id: bytes) -> Passkey | None:
+        """The passkey of a user that has that id."""
+        its = (self.table.c.user_id == user_id) & (self.table.c.credential_digest == _digest(credential_id))
+        row = (await tx.execute(select(self.table).where(its))).mappings().first()
         return None if row is None or bytes(row["credential_id"]) != credential_id else _passkey(row)
 
     async def add(self, auth: Auth, tx: AsyncConnection, user: User, new: Registered, name: str) -> Passkey:
         """Store a new one; the user is locked.
 
         Raises:
-            Conflict: The account has too many, or it is registered already, with whichever account.
+            Conflict: The account has too many, or has this one already.
         """
         if await self.count(tx, user) >= MOST:
             raise Conflict(TOO_MANY)

@@ -22,14 +22,12 @@ from sigra import (
     Authenticator,
     Challenge,
     Conflict,
-    Identity,
     InvalidCredentials,
     Job,
     Login,
     LoginExpired,
     NotFound,
     Part,
-    ReauthenticationRequired,
     Route,
     User,
     confirmation,
@@ -212,13 +210,7 @@ class TOTP:
     async def remove(self, auth: Auth, request: Request) -> Response:
         """DELETE /totp: codes are asked for no more; every other session ends."""
         await requires(fresh=True)(request)
-        return await auth.renew(request, partial(self._remove_own, auth, request))
-
-    async def _remove_own(self, auth: Auth, request: Request, tx: AsyncConnection, user: User) -> None:
-        enrollment = await self.enrollments.find(tx, user)
-        if enrollment is not None and not _is_proven_since(request.scope["sigra.identity"], enrollment):
-            raise ReauthenticationRequired
-        await self._remove(auth, request, tx, user)
+        return await auth.renew(request, partial(self._remove, auth, request))
 
     async def _remove(self, auth: Auth, request: Request | None, tx: AsyncConnection, user: User) -> None:
         if await self.enrollments.find(tx, user) is None:
@@ -325,9 +317,3 @@ class TOTP:
 
 def _authenticator(user: User) -> Authenticator:
     return Authenticator("mfa", METHOD, str(user.id), "Authenticator app")
-
-
-def _is_proven_since(identity: Identity, enrollment: Enrollment) -> bool:
-    """Whether a session stands for a second factor: one that began before there was any does not."""
-    proven, confirmed = identity.authenticated_at, enrollment.confirmed_at
-    return identity.assurance == "aal2" or bool(proven and confirmed and proven >= confirmed)

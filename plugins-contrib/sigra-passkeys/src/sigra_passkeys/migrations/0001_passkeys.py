@@ -1,7 +1,7 @@
 """Passkeys, and the handles of their users."""
 
 from alembic import op
-from sqlalchemy import BigInteger, Boolean, Column, LargeBinary, String
+from sqlalchemy import BigInteger, Boolean, Column, LargeBinary, String, UniqueConstraint
 
 from sigra.db import Digest, Id, UTCDateTime, user_ref
 
@@ -14,7 +14,7 @@ def upgrade() -> None:
         "sigra_passkeys",
         Column("id", Id(), primary_key=True),
         user_ref(),
-        Column("credential_digest", Digest(), nullable=False, unique=True),
+        Column("credential_digest", Digest(), nullable=False),
         Column("credential_id", LargeBinary(1023), nullable=False),
         Column("public_key", LargeBinary(1024), nullable=False),
         Column("sign_count", BigInteger, nullable=False),
@@ -26,6 +26,7 @@ def upgrade() -> None:
         Column("name", String(100), nullable=False),
         Column("created_at", UTCDateTime, nullable=False),
         Column("last_used_at", UTCDateTime),
+        UniqueConstraint("user_id", "credential_digest", name="uq_sigra_passkeys_credential"),
     )
     op.create_table(
         "sigra_passkeys_users",
