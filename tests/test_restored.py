@@ -229,6 +229,7 @@ async def test_hc24_nothing_that_was_used_or_ended_after_a_backup_comes_back_to_
         "mailed tokens": 6,
         "mails that wait": 1,
         "recovery codes": 0,
+        "removals of second factors": 0,
         "sessions": 2,
         "sign-ins under way": 1,
         "sign-ups that wait": 1,

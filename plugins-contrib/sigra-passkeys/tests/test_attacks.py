@@ -422,8 +422,9 @@ async def test_hc39_options_are_alike_for_every_address(database: str) -> None:
     assert {status for status, _ in seen.values()} == {200}
     assert {tuple(sorted(body)) for _, body in seen.values()} == {tuple(sorted(seen["with"][1]))}
     assert all(1 <= len(body["allowCredentials"]) <= 2 for _, body in seen.values())
-    assert {tuple(sorted(one)) for _, body in seen.values() for one in body["allowCredentials"]} == {
-        ("id", "transports", "type")
+    assert {tuple(sorted(one)) for _, body in seen.values() for one in body["allowCredentials"]} <= {
+        ("id", "transports", "type"),
+        ("id", "type"),
     }
     assert len(set(sent)) == 1
     assert recorder.recorded == []
@@ -445,7 +446,7 @@ async def test_hc39_decoys_are_always_the_same_and_nobody_elses(database: str) -
     assert same[1:] == same[:1] * 3
     assert len({str(one) for one in others}) == 40
     assert {len(one) for one in others} == {1, 2}
-    assert len({tuple(one[0]["transports"]) for one in others}) > 2
+    assert len({tuple(one[0].get("transports", ())) for one in others}) == 5
     assert no_address["allowCredentials"] == again["allowCredentials"] != []
     assert len(elsewhere) == len(same[0])
 

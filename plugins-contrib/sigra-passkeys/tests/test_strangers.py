@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sigra import ConfigurationError, Conflict, RemoveAuthenticator, hookimpl
+from sigra import ConfigurationError, Conflict, RemoveAuthenticator, hookimpl, hookspecs
 from sigra.events import Action
 from sigra.testing import PASSWORD, Client, make_user
 from sigra_passkeys import Passkeys
@@ -272,6 +272,67 @@ async def test_registrations_are_under_the_limit_of_options(database: str) -> No
         statuses = [(await client.post("/auth/passkeys/register/options", json={})).status_code for _ in range(3)]
 
     assert statuses == [200, 200, 429]
+
+
+# Whoever is known already
+
+
+async def test_whoever_is_signed_in_proves_it_again_by_a_passkey_that_says_not_whose_it_is(database: str) -> None:
+    """A key that keeps no passkeys cannot say it, and is found by its id alone."""
+    async with running(database, PLUGINS) as client:
+        eve = await owner(client, "eve@example.com", credential_id=b"that of eve 1234")
+        await client.sign_in(await make_user(client.sigra))
+        one = await register(client)
+        one.handle = eve.handle = None
+        options = await options_for(client)
+        again = await client.post("/auth/login/passkey", json={"credential": one.get(options)})
+        other = await use(client, eve)
+
+    assert [its["id"] for its in options["allowCredentials"]] == [encoded(one.credential_id)]
+    assert (again.status_code, other.status_code) == (200, 401)
+
+
+async def test_a_client_without_a_cookie_of_the_sign_in_names_it_in_the_body(database: str) -> None:
+    async with running(database, PLUGINS) as client:
+        one = await owner(client)
+        waiting = await client.post("/auth/login", json={"email": "ada@example.com", "password": PASSWORD})
+        token = waiting.json()["login_token"]
+        other = browser(client)
+        options = await options_for(other, login_token=token)
+        body = {"credential": one.get(options), "login_token": token}
+        answer = await other.post("/auth/login/passkey", json=body)
+
+    assert (waiting.status_code, answer.status_code) == (202, 200)
+
+
+async def test_hc16_lost_passkeys_let_nobody_in(database: str) -> None:
+    async with running(database, PLUGINS) as client:
+        auth = client.sigra
+        one = await owner(client)
+        user = await auth.users.by_email("ada@example.com")
+        await auth.db.transaction(
+            lambda tx: auth.each(hookspecs.forget_factors, tx=tx, user=user, reason="factors_lost")
+        )
+        found = await use(client, one)
+        begun = await client.post("/auth/login", json={"email": "ada@example.com", "password": PASSWORD})
+
+    assert (found.status_code, begun.status_code) == (401, 200)
+
+
+# A restored backup
+
+
+async def test_hc24_passkeys_of_a_backup_that_is_not_trusted_end_with_the_passwords(database: str) -> None:
+    async with running(database, PLUGINS) as client:
+        auth = client.sigra
+        one = await owner(client)
+        ended = [
+            await auth.db.transaction(lambda tx: auth.plugin(Passkeys).end_restored(tx, passwords=False)),
+            await auth.db.transaction(lambda tx: auth.plugin(Passkeys).end_restored(tx, passwords=True)),
+        ]
+        answer = await use(client, one)
+
+    assert (ended, answer.status_code) == ([None, {"passkeys": 1}], 401)
 
 
 # A copy that cannot be removed

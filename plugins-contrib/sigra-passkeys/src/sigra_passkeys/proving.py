@@ -36,10 +36,10 @@ _log = logging.getLogger("sigra.passkeys")
 
 DECOY = "passkeys.decoy"
 
-LENGTHS = (16, 20, 32, 64)
+LENGTHS = (16, 20, 32, 48, 64)
 """Bytes of the ids that authenticators in use make."""
 
-TRANSPORTS = (("hybrid", "internal"), ("internal",), ("nfc", "usb"), ("usb",))
+TRANSPORTS: tuple[tuple[str, ...], ...] = (("hybrid", "internal"), ("internal",), ("nfc", "usb"), ("usb",), ())
 """What they say of themselves."""
 
 
@@ -65,21 +65,26 @@ class Proving:
         if login is not None:
             return await self._factor_options(request, login, challenge)
         verify = self.options.user_verification == "required"
-        allowed = [] if body.email is None else await self._allowed(body.email)
+        allowed = await (self._own(request.scope["sigra.user"]) if body.email is None else self._allowed(body.email))
         options = self.party.request_options(challenge, allowed, verify=verify)
         email = None if body.email is None else _canonical(body.email) or ""
         return await challenges.issue(auth, request, SIGN_IN, challenge, options, verify=verify, email=email)
 
     async def _factor_options(self, request: Request, login: Login, challenge: bytes) -> Response:
         """For a sign-in that waits: its user's own passkeys."""
-        async with self.auth.db.connect() as tx:
-            own = await self.stored.of(tx, login.user.id)
+        own = await self._own(login.user)
         # The same key once more is no second factor, unless it verifies its user this time.
         verify = METHOD in login.methods
-        options = self.party.request_options(challenge, [one.descriptor for one in own], verify=verify)
+        options = self.party.request_options(challenge, own, verify=verify)
         return await challenges.issue(
             self.auth, request, FACTOR, challenge, options, verify=verify, bound=str(login.pending)
         )
+
+    async def _own(self, user: User | None) -> list[Descriptor]:
+        """The passkeys of whoever is known already; of nobody, the authenticator finds them by itself."""
+        async with self.auth.db.connect() as tx:
+            own = [] if user is None else await self.stored.of(tx, user.id)
+        return [one.descriptor for one in own]
 
     async def _allowed(self, email: str) -> list[Descriptor]:
         """The passkeys of an address; for one without any, others that are always the same: nobody can tell."""
@@ -105,7 +110,7 @@ class Proving:
         held = await challenges.find(auth, request, SIGN_IN, challenge)
         held = held or await challenges.find(auth, request, FACTOR, challenge)
         login = None if held is None or held.token.purpose != FACTOR else await auth.pending(request)
-        user = await self._meant(held, login, body.credential)
+        user = await self._meant(request, held, login, body.credential)
         # By the address where options were asked for by one: the same is counted whoever has it.
         email = None if held is None else held.email
         known = user if email is None else None
@@ -120,15 +125,20 @@ class Proving:
             response = await auth.sign_in(request, _login(login, user, shown, body), change)
         return challenges.forget(auth, request, response, challenge)
 
-    async def _meant(self, held: Held | None, login: Login | None, credential: Mapping[str, Any]) -> User | None:
+    async def _meant(
+        self, request: Request, held: Held | None, login: Login | None, credential: Mapping[str, Any]
+    ) -> User | None:
         """Whose passkey it must be (Level 3, section 7.2, step 6); nothing is proven yet."""
         if login is not None or held is None:
             return None if login is None else login.user
         if held.email is not None:
             return await self.auth.users.by_email(held.email)
         handle = user_handle(credential)
+        if handle is None:
+            signed_in: User | None = request.scope["sigra.user"]
+            return signed_in
         async with self.auth.db.connect() as tx:
-            owner = None if handle is None else await self.stored.owner(tx, handle)
+            owner = await self.stored.owner(tx, handle)
             return None if owner is None else await self.auth.users.by_id(owner, tx)
 
     async def _shown(

@@ -31,7 +31,7 @@ class Options(BaseModel):
         origins: Where the pages may be that ask for a passkey; the base URL's own when empty. More than one are
             announced as related origins at `/.well-known/webauthn`.
         user_verification: Whether a passkey that signs in alone must verify its user by PIN or biometrics. Where it is
-            only `preferred`, one that does not is a single factor.
+            only `preferred`, one that does not begins a sign-in, which then asks for another factor.
         counter: What a signature counter that does not grow means: `warn` lets in and records it, `reauthenticate`
             refuses the passkey this time, `revoke` removes it.
     """
