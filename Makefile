@@ -26,7 +26,7 @@ format: environment
 # What takes longer than a commit should wait: distributions of time, kill runs, load; every plugin's tests everywhere.
 soak: programs environment
 	@$(BIN)/python -m pytest -m soak --databases=$(DATABASES)
-	@$(BIN)/python -m pytest --everywhere --databases=$(DATABASES) tests/plugins tests/distributions
+	@$(BIN)/python -m pytest --everywhere --databases=$(DATABASES) tests/plugins tests/distributions plugins-contrib
 
 # Delete one security rule at a time and see its tests red: `make mutants ONLY=name` for one.
 mutants: programs environment

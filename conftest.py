@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import json
 import os
+import re
 import uuid
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -58,13 +61,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def databases_for(metafunc: pytest.Metafunc) -> tuple[str, ...]:
-    """Where a test runs: of a plugin's, only those of a hard case everywhere, since the databases differ below it."""
+    """Where a test runs.
+
+    Of a plugin's, those of a hard case run on one server too, which by its name, since the databases differ below it;
+    on all of them only what several do at once. `--everywhere` leaves nothing out.
+    """
     marker = metafunc.definition.get_closest_marker("databases")
     if marker:
         return marker.args
     of_a_plugin = metafunc.definition.nodeid.startswith(("tests/plugins/", "tests/distributions/", "plugins-contrib/"))
-    hard = "_hc" in metafunc.definition.nodeid
-    return DATABASES if hard or not of_a_plugin or metafunc.config.getoption("--everywhere") else ("sqlite",)
+    if not of_a_plugin or metafunc.config.getoption("--everywhere"):
+        return DATABASES
+    if "_hc" not in metafunc.definition.nodeid:
+        return ("sqlite",)
+    if AT_ONCE.search(inspect.getsource(metafunc.function)):
+        return DATABASES
+    return ("sqlite", DATABASES[1 + zlib.crc32(metafunc.function.__name__.encode()) % 2])
+
+
+AT_ONCE = re.compile(r"gather\(|racers|cable|killed|Process\(|subprocess")
+"""How a test has several do something at once, or cuts them off."""
 
 
 LONGEST = (

@@ -83,7 +83,7 @@ async def house(database: str, *more: Any, alone: bool = True) -> AsyncIterator[
 
 
 def described(id: object) -> dict[str, Any]:
-    return {"method": "safe", "id": str(id), "name": "The safe in the cellar"}
+    return {"kind": "primary", "method": "safe", "id": str(id), "name": "The safe in the cellar"}
 
 
 # Adding
@@ -185,7 +185,6 @@ async def test_hc33_what_is_removed_ends_every_other_session_and_is_told(databas
 
     assert answer.status_code == 204
     assert [one.status_code for one in (*after, old)] == [200, 401, 401]
-    assert at.recorded("authenticator.removed") == [(user.id, described(safe))]
     assert at.told.names.count("credentials.revoked") == 1
     assert mails == ["factor_removed"]
     assert "This was removed from your account at localhost: safe." in at.box.messages[0].text
@@ -218,6 +217,15 @@ async def test_hc38_the_mailbox_is_told_what_it_is_and_never_the_name_that_someb
     text = " ".join(mail.text.split())
     assert said in text
     assert "0190" not in f"{mail.subject}{mail.text}{mail.html}"
+
+
+async def test_hc46_what_is_removed_is_recorded_with_what_it_ends(database: str) -> None:
+    async with house(database) as at:
+        user, [safe] = await at.user(safes=1)
+        await at.remove(user, safe)
+
+    assert at.recorded("authenticator.removed") == [(user.id, described(safe))]
+    assert at.what_was_done() == ["authenticator.removed", "credentials.revoked"]
 
 
 async def test_hc33_what_was_proven_before_a_removal_counts_no_more(database: str) -> None:

@@ -36,8 +36,7 @@ RECEIVED = MappingProxyType(
         "account_locked": ("sigra-lockout/tests/test_unlocking.py::test_one_mail_a_lock_goes_to_the_stored_address"),
         **dict.fromkeys(
             ("factors_removal_requested", "factors_removed"),
-            "test_factor_removal.py::"
-            "test_hc16_factors_are_removed_after_a_wait_of_which_the_owner_is_told_at_once",
+            "test_factor_removal.py::test_hc16_factors_are_removed_after_a_wait_of_which_the_owner_is_told_at_once",
         ),
         "account_deleted": "test_account_deletion.py::test_an_account_is_erased_when_its_grace_is_over",
     }

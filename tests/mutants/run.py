@@ -118,7 +118,7 @@ def run_tests(
     command = ["-m", "pytest", "-p", "tests.mutants.recorder", "-p", "no:cacheprovider", "--quiet", "-m", ""]
     status, output = run(
         folder,
-        [*command, f"--databases={','.join(databases)}", *tests],
+        [*command, "--everywhere", f"--databases={','.join(databases)}", *tests],
         {**environment, REPORT: str(recorded)},
     )
     if status not in (0, 1) or not recorded.exists():

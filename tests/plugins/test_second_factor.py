@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from sigra.plugins.second_factor import SecondFactor
 from sigra.plugins.second_factor.demands import strongest
 from sigra.testing import PASSWORD, Client, FrozenClock, make_user
 from tests.apps import Postbox, running
+from tests.passkeys.browsing import register, use
 from tests.plugins.tags import Tag, add_tag, challenged, proven
 from tests.policies import Recorder, Waiver
 
@@ -353,6 +355,24 @@ async def test_hc05_the_last_factor_of_who_must_have_one_stays(demand: str, data
 
     assert stays
     assert (refused.status_code, refused.json()["code"]) == (409, "second_factor_required")
+
+
+async def test_hc05_two_removals_at_once_leave_one_to_who_must_have_one(database: str) -> None:
+    async with running(database, ["defaults", "passkeys"], second_factor=REQUIRED) as client:
+        user = await make_user(client.sigra)
+        await client.sign_in(user)
+        first = await register(client)
+        await register(client, credential_id=b"another 16 bytes")
+        other = Client(client.app, client.sigra)
+        await other.sign_in(user)
+        assert (await use(other, first)).status_code == 200
+        ids = [one["id"] for one in (await client.get("/auth/passkeys")).json()["passkeys"]]
+        pairs = zip((client, other), ids, strict=True)
+        answers = await asyncio.gather(*(one.delete(f"/auth/passkeys/{id}") for one, id in pairs))
+        waiting = await Client(client.app, client.sigra).sign_in(user)
+
+    assert sorted(answer.status_code for answer in answers) in ([204, 401], [204, 409])
+    assert [one["kind"] for one in owed(waiting)] == ["mfa"]
 
 
 async def test_a_form_is_told_why_beside_it() -> None:

@@ -14,7 +14,8 @@ from fido2.server import Fido2Server
 from fido2.webauthn import AttestedCredentialData, PublicKeyCredentialRpEntity
 
 from sigra.testing import make_user
-from sigra_passkeys.relying_party import BadCredential, Known, Registered, RelyingParty
+from sigra_passkeys.presented import BadCredential
+from sigra_passkeys.relying_party import Known, Registered, RelyingParty
 from tests.apps import running
 from tests.passkeys.authenticator import ORIGIN, RP_ID, Authenticator, decoded, encoded
 from tests.passkeys.browsing import register
@@ -132,6 +133,11 @@ def test_hc15_base64url_is_written_in_one_way() -> None:
 def test_hc15_nothing_comes_from_a_foreign_frame() -> None:
     refuses_registration("in a foreign frame", "foreign frame in a word", "below another origin")
     refuses_assertion("in a foreign frame", "below another origin")
+
+
+def test_hc15_nothing_is_bound_to_a_token() -> None:
+    refuses_registration("bound to a token", "token binding as a word")
+    refuses_assertion("bound to a token", "token binding as a word")
 
 
 def test_hc15_a_key_is_on_its_curve_and_long_enough() -> None:

@@ -22,7 +22,7 @@ from sigra.settings import Settings
 
 SCOPE = "reports:read"
 
-SHOWN = ("lockout", "audit")
+SHOWN = ("lockout", "audit", "totp", "passkeys")
 """Plugins that are installed on their own, and worth a look where they are."""
 
 HEADERS = {

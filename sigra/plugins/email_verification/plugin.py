@@ -170,7 +170,7 @@ class EmailVerification:
         same_person = holder.same_person or sign_up.user_id == user.id
         holder = replace(holder, user=user, sign_up=sign_up, same_person=same_person)
         login = Login(user, ("email",), methods=(ADDRESS_PROVEN,), next=sign_up.next, guessable=False)
-        if not await self._offers(auth, request, login):
+        if not await auth.db.transaction(partial(self._offers, auth, request, login)):
             await auth.db.transaction(partial(self._prove, auth, held, holder))
             return Response(status_code=204)
 
@@ -182,10 +182,9 @@ class EmailVerification:
         except InvalidCredentials as gone:
             raise InvalidToken from gone  # the same was sent twice, and the other was first
 
-    async def _offers(self, auth: Auth, request: Request, login: Login) -> bool:
+    async def _offers(self, auth: Auth, request: Request, login: Login, tx: AsyncConnection) -> bool:
         """Whether any plugin gives an account without authenticators its first: a password, a passkey."""
-        async with auth.db.connect() as tx:
-            asked = await auth.each(hookspecs.challenges_for_login, tx=tx, request=request, login=login)
+        asked = await auth.each(hookspecs.challenges_for_login, tx=tx, request=request, login=login)
         offered = [one for its in asked for one in its if one.kind == "enrollment" and not one.alternative]
         return any(one.method is not None for one in offered)
 

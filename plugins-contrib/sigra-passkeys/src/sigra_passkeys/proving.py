@@ -18,17 +18,8 @@ from sigra import Auth, Conflict, InvalidCredentials, Login, LoginExpired, Refus
 from sigra_passkeys import challenges
 from sigra_passkeys.challenges import ACTION, FACTOR, SIGN_IN, Held, new_challenge
 from sigra_passkeys.described import METHOD, UNVERIFIED, described, proven
-from sigra_passkeys.relying_party import (
-    Asserted,
-    BadCredential,
-    Descriptor,
-    Known,
-    RelyingParty,
-    answered,
-    credential_id,
-    key_of_nobody,
-    user_handle,
-)
+from sigra_passkeys.presented import BadCredential, answered, credential_id, user_handle
+from sigra_passkeys.relying_party import Asserted, Descriptor, Known, RelyingParty, key_of_nobody
 from sigra_passkeys.shapes import Options, PasskeyCounterWentBack, Proof, Wanted
 from sigra_passkeys.stored import Passkey, Stored
 

@@ -15,7 +15,8 @@ from sigra import FIRST_AUTHENTICATOR, Auth, Conflict, InvalidCredentials, Login
 from sigra_passkeys import challenges
 from sigra_passkeys.challenges import ACTION, REGISTER, Held, new_challenge
 from sigra_passkeys.described import METHOD, described, proven
-from sigra_passkeys.relying_party import BadCredential, Registered, RelyingParty, answered
+from sigra_passkeys.presented import BadCredential, answered
+from sigra_passkeys.relying_party import Registered, RelyingParty
 from sigra_passkeys.shapes import NewPasskey, Nothing
 from sigra_passkeys.stored import MOST, TOO_MANY, Stored
 

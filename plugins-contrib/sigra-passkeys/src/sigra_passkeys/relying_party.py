@@ -5,8 +5,6 @@ The ceremonies are py_webauthn's; what it lets pass and Level 3 does not is refu
 
 from __future__ import annotations
 
-import json
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +31,8 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
+from sigra_passkeys.presented import BadCredential, client_data, credential_id, decoded
+
 TIMEOUT = 5 * 60 * 1000
 """Milliseconds that a browser gives its user (Level 3, section 15.1, recommends 300 to 600 s)."""
 
@@ -51,10 +51,6 @@ LONGEST_KEY = 1024
 
 SMALLEST_RSA = 2048
 """Bits of a modulus (NIST SP 800-131A, revision 2, section 3)."""
-
-
-class BadCredential(Exception):
-    """Raised for an answer that proves nothing; says why, for those who test it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,43 +208,10 @@ class RelyingParty:
         return Asserted(seen.new_sign_count, seen.user_verified, seen.credential_backed_up)
 
 
-def credential_id(credential: Mapping[str, Any]) -> bytes | None:
-    """The id that a credential says it has; None when that is no id."""
-    text = credential.get("rawId")
-    if not isinstance(text, str):
-        return None
-    try:
-        return _bytes(text)
-    except BadCredential:
-        return None
-
-
-def user_handle(credential: Mapping[str, Any]) -> bytes | None:
-    """The user handle of an assertion; None when it has none, empty when it has one that is nobody's."""
-    response = credential.get("response")
-    text = response.get("userHandle") if isinstance(response, Mapping) else None
-    if text is None:
-        return None
-    try:
-        return _bytes(text) if isinstance(text, str) else b""
-    except BadCredential:
-        return b""
-
-
 def key_of_nobody() -> bytes:
     """A public key whose private one is gone, to check answers by that nobody can give."""
     numbers = ec.generate_private_key(ec.SECP256R1()).public_key().public_numbers()
     return encode_cbor({1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32, "big"), -3: numbers.y.to_bytes(32, "big")})
-
-
-def answered(credential: Mapping[str, Any]) -> str:
-    """The challenge that a credential says it answers; empty when it names none."""
-    response = credential.get("response")
-    try:
-        challenge = _client_data(response.get("clientDataJSON") if isinstance(response, Mapping) else None)["challenge"]
-    except (BadCredential, KeyError):
-        return ""
-    return challenge if isinstance(challenge, str) else ""
 
 
 def _identified(credential: Mapping[str, Any], challenge: bytes) -> bytes:
@@ -260,41 +223,21 @@ def _identified(credential: Mapping[str, Any], challenge: bytes) -> bytes:
         raise BadCredential("response")
     for name in ("clientDataJSON", "attestationObject", "authenticatorData", "signature"):
         if isinstance(response.get(name), str):
-            _bytes(response[name])
+            decoded(response[name])
     _check_client_data(response.get("clientDataJSON"), challenge)
     return raw
 
 
 def _check_client_data(text: object, challenge: bytes) -> None:
     """What the library does not look at: frames of others, the challenge letter by letter (Level 3, section 5.8.1)."""
-    data = _client_data(text)
+    data = client_data(text)
     if data.get("challenge") != bytes_to_base64url(challenge):
         raise BadCredential("challenge")
     if data.get("crossOrigin", False) is not False or "topOrigin" in data:
         raise BadCredential("in a frame of another origin")
-
-
-def _client_data(text: object) -> dict[str, Any]:
-    if not isinstance(text, str):
-        raise BadCredential("client data")
-    try:
-        data = json.loads(_bytes(text).decode())
-    except (ValueError, RecursionError):
-        raise BadCredential("client data") from None
-    if not isinstance(data, dict):
-        raise BadCredential("client data")
-    return data
-
-
-def _bytes(text: str) -> bytes:
-    """Base64url without padding, written in the one way that there is (RFC 4648, section 5)."""
-    try:
-        data = base64url_to_bytes(text)
-    except ValueError:
-        raise BadCredential("base64url") from None
-    if urlsafe_b64encode(data).rstrip(b"=").decode() != text:
-        raise BadCredential("base64url")
-    return data
+    # Ours is never bound to a token; Level 2, section 5.8.1, has the states, and Level 3 none of it any more.
+    if data.get("tokenBinding") not in (None, {"status": "supported"}):
+        raise BadCredential("token binding")
 
 
 def _check_whole(attestation: bytes) -> None:

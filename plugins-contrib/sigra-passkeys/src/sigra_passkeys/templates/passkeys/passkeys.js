@@ -1,5 +1,8 @@
 (() => {
   if (!window.PublicKeyCredential || !navigator.credentials) return;
+  const FRESH = 4 * 60 * 1000; // milliseconds; the server forgets a challenge after five minutes
+
+  // For browsers that cannot do it themselves (Web Authentication, Level 3, sections 5.1.8 to 5.1.10).
   const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
   const text = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer)))
     .replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
@@ -16,44 +19,57 @@
     response: Object.fromEntries(["clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle"]
       .filter((name) => one.response[name]).map((name) => [name, text(one.response[name])])),
   };
+
   const words = {
     NotAllowedError: "Nothing was done. Try again when you are ready.",
     InvalidStateError: "This device has a passkey for your account already.",
     NotSupportedError: "This device cannot make such a passkey.",
     SecurityError: "Passkeys do not work at this address.",
   };
+  const mailField = document.querySelector("input[autocomplete~=username][type=email]");
   let waiting;
+
   async function ask(form, mediation) {
     const told = form.querySelector("[role=status]");
     const register = "register" in form.dataset;
     waiting?.abort();
-    const mine = waiting = new AbortController();
+    const { signal } = waiting = new AbortController();
     try {
+      if (!mediation) told.textContent = "";
       const answer = await fetch(form.dataset.options, {
-        method: "POST", headers: { "content-type": "application/json", accept: "application/json" },
+        method: "POST", signal, headers: { "content-type": "application/json", accept: "application/json" },
         body: JSON.stringify(register ? {} : { intent: form.dataset.intent }),
       });
       const json = await answer.json();
-      if (!answer.ok) { told.textContent = json.detail; return; }
-      const options = { publicKey: register ? creation(json) : request(json), signal: mine.signal };
+      if (!answer.ok) throw Object.assign(new Error(), { told: json.detail });
+      const options = { publicKey: register ? creation(json) : request(json), signal };
       const found = await (register ? navigator.credentials.create(options)
         : navigator.credentials.get(mediation ? { ...options, mediation } : options));
       form.elements.credential.value = JSON.stringify(shown(found));
+      form.elements.remember && (form.elements.remember.disabled =
+        !document.querySelector("[type=checkbox][name=remember]")?.checked);
       form.submit();
     } catch (error) {
-      if (mine.signal.aborted || mediation) return;
-      told.textContent = words[error.name] || "That did not work. Try again.";
+      if (signal.aborted || mediation) return;
+      told.textContent = error.told || words[error.name] || "That did not work. Try again.";
       form.querySelector("button").focus();
+      offer();
     }
   }
+
+  // Among what the browser fills in at the address field.
+  async function offer() {
+    const form = document.querySelector("form.passkey[data-intent=sign_in]");
+    if (!mailField || !form || !await PublicKeyCredential.isConditionalMediationAvailable?.()) return;
+    const mine = ask(form, "conditional") && waiting;
+    setTimeout(() => waiting === mine && !mine.signal.aborted && offer(), FRESH);
+  }
+
+  for (const one of document.querySelectorAll(".no-passkeys")) one.hidden = true;
   for (const form of document.querySelectorAll("form.passkey[hidden]")) {
     form.hidden = false;
     form.addEventListener("submit", (event) => { event.preventDefault(); ask(form); });
   }
-  const field = document.querySelector("input[autocomplete~=username][type=email]");
-  const form = document.querySelector("form.passkey[data-intent=sign_in]");
-  if (field && form) {
-    field.autocomplete = "username webauthn";
-    PublicKeyCredential.isConditionalMediationAvailable?.().then((can) => can && ask(form, "conditional"));
-  }
+  if (mailField) mailField.autocomplete = "username webauthn";
+  offer();
 })();
