@@ -36,6 +36,7 @@ from sigra.plugins.magic_link.plugin import BROWSER
 from sigra.plugins.mail import Mail
 from sigra.plugins.password import Password
 from sigra.plugins.recovery_codes import RecoveryCodes
+from sigra.plugins.second_factor import SecondFactor
 from sigra.plugins.sessions import Sessions
 from sigra.plugins.trusted_browsers import TrustedBrowsers
 from sigra.testing import EMAIL, PASSWORD, create_tables
@@ -73,6 +74,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "post_email_change_confirm": {"token": MAILED},
     "post_email_change_cancel": {"token": MAILED},
     "post_account_delete_cancel": {"token": MAILED},
+    "post_second_factor_removal_cancel": {"token": MAILED},
 }
 """Bodies that nobody can guess."""
 
@@ -217,6 +219,7 @@ class Target:
             "email_change_confirm": {"change": str(KNOWN)},
             "email_change_cancel": {"change": str(KNOWN)},
             "account_deletion": {},
+            "factor_removal": {"removal": str(KNOWN)},
         }
         for purpose, payload in payloads.items():
             await auth.tokens._store(tx, Mint(purpose, "", MINUTE, payload), user.id, MAILED)
@@ -224,6 +227,7 @@ class Target:
         await links.end(tx, link)
         await links.add(tx, link, digest, auth.clock(), auth.clock() + MINUTE)
         await self._moving(tx, user)
+        await self._losing(tx, user)
 
     async def _moving(self, tx: AsyncConnection, user: User) -> None:
         """Have a change of address wait."""
@@ -233,6 +237,13 @@ class Target:
         await changes.erase_user(tx, user)
         row = {"user_id": user.id, "id": KNOWN, "new_email": f"{uuid.uuid4().hex}@example.com", **state}
         await tx.execute(insert(changes.table).values(row))
+
+    async def _losing(self, tx: AsyncConnection, user: User) -> None:
+        """Have a removal of the second factors wait."""
+        removals, now = self.auth.plugin(SecondFactor).removals.table, self.auth.clock()
+        await tx.execute(delete(removals))
+        row = {"user_id": user.id, "id": KNOWN, "requested_at": now, "remove_at": now + MINUTE}
+        await tx.execute(insert(removals).values(row))
 
     async def _close(self, tx: AsyncConnection) -> None:
         user = await self.auth.users.by_email(EMAIL, tx)

@@ -12,14 +12,22 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from sigra.answers import HTML
-from sigra.errors import AssuranceRequired, LoginExpired, ReauthenticationRequired, Refused, SigraError, Unauthenticated
+from sigra.errors import (
+    AssuranceRequired,
+    InvalidCredentials,
+    LoginExpired,
+    ReauthenticationRequired,
+    Refused,
+    SigraError,
+    Unauthenticated,
+)
 from sigra.hookspecs import hookimpl, render_page
 from sigra.http.routing import Route
 from sigra.models import Identity
 from sigra.protocols import Auth
 from sigra.settings import covers
 
-LOGIN, CHALLENGE, ACCOUNT = "login", "login/challenge", "account"
+LOGIN, CHALLENGE, ACCOUNT, REAUTHENTICATE = "login", "login/challenge", "account", "reauthenticate"
 
 TEMPLATES: Mapping[str, str] = MappingProxyType(
     {LOGIN: "pages/login.html", CHALLENGE: "pages/challenge.html", ACCOUNT: "pages/account.html"}
@@ -89,12 +97,15 @@ class Pages:
             page = LOGIN
         if page == LOGIN:
             # Where another form wanted to go is no place to go to after signing in: what it wanted was not done.
-            given["next"] = request.query_params.get("next") if given["posted"] == LOGIN else None
+            own = str(given["posted"]).split("/")[0] == LOGIN
+            given["next"] = request.query_params.get("next") if own else None
         if page == CHALLENGE:
             try:
                 given["login"] = await auth.pending(request)
             except LoginExpired as expired:
                 error = given.get("error")
+                if type(error) is InvalidCredentials:
+                    return await self._around_beginning(auth, request, given, status)
                 return await self._error_page(auth, request, error if isinstance(error, Refused) else expired)
         return await auth.render(request, TEMPLATES[page], given, status, page=page)
 
@@ -121,6 +132,13 @@ class Pages:
             page = CHALLENGE
         context = {"error": error, "posted": posted}
         return await auth.first(render_page, request=request, page=page, context=context, status=error.status)
+
+    async def _around_beginning(
+        self, auth: Auth, request: Request, context: Mapping[str, object], status: int
+    ) -> Response | None:
+        """A proof that was refused and of which no sign-in waited: it was to begin one, or to be given again."""
+        page = REAUTHENTICATE if request.scope["sigra.user"] else LOGIN
+        return await auth.first(render_page, request=request, page=page, context=context, status=status)
 
     async def _page(self, auth: Auth, request: Request, page: str) -> Response:
         response = await auth.first(render_page, request=request, page=page, context={"error": None}, status=200)

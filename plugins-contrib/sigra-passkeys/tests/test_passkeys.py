@@ -529,11 +529,15 @@ async def test_a_form_signs_in_and_goes_on(database: str) -> None:
         login = (await client.get("/auth/login", headers=HTML)).text
         given = one.get(await options_for(client, intent="sign_in"))
         answer = await client.post("/auth/login/passkey?next=/private", data={"credential": _text(given)})
-        refused = await client.post("/auth/login/passkey", data={"credential": _text(given)})
+        again = await client.post("/auth/login/passkey", data={"credential": _text(given)})
+        await client.post("/auth/logout")
+        refused = await client.post("/auth/login/passkey?next=/private", data={"credential": _text(given)})
 
     assert 'data-intent="sign_in"' in login
     assert (answer.status_code, answer.headers["location"]) == (303, "/private")
-    assert refused.status_code == 401 and "text/html" in refused.headers["content-type"]
+    assert again.status_code == 401 and "<h1>Confirm that it is you</h1>" in again.text
+    assert refused.status_code == 401 and "<h1>Sign in</h1>" in refused.text
+    assert "data-refused" in refused.text and 'action="/auth/login/passkey?next=/private"' in refused.text
 
 
 def _text(credential: Any) -> str:

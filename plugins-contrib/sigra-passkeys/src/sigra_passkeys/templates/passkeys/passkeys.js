@@ -57,11 +57,12 @@
     }
   }
 
-  // Among what the browser fills in at the address field.
+  // Among what the browser fills in at the address field; not what was refused just now.
   async function offer() {
-    const form = document.querySelector("form.passkey[data-intent=sign_in]");
+    const form = document.querySelector("form.passkey[data-intent=sign_in]:not([data-refused])");
     if (!mailField || !form || !await PublicKeyCredential.isConditionalMediationAvailable?.()) return;
-    const mine = ask(form, "conditional") && waiting;
+    ask(form, "conditional");
+    const mine = waiting;
     setTimeout(() => waiting === mine && !mine.signal.aborted && offer(), FRESH);
   }
 
