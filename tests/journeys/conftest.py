@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.journeys.demo import Demo, running
 
@@ -50,3 +50,12 @@ def open_page(chromium: Browser, demo: Demo) -> Iterator[Callable[..., Page]]:
     yield open_page
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(params=["light", "dark"])
+def context(request: pytest.FixtureRequest, chromium: Browser, demo: Demo) -> Iterator[BrowserContext]:
+    """A small window, in which axe may run in spite of the pages' policy."""
+    viewport = {"width": 320, "height": 640}
+    context = chromium.new_context(base_url=demo.url, color_scheme=request.param, viewport=viewport, bypass_csp=True)
+    yield context
+    context.close()

@@ -19,11 +19,11 @@ OpenPage = Callable[..., Page]
 def sign_in(page: Page, demo: Demo, password: str | None = None) -> None:
     page.get_by_label("E-mail").fill(demo.line("E-mail"))
     page.get_by_label("Password").fill(password or demo.line("Password"))
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
 
 
 def is_post(response: Response) -> bool:
-    return response.request.method == "POST"
+    return response.request.method == "POST" and response.request.is_navigation_request()
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])

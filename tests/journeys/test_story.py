@@ -98,7 +98,7 @@ def signs_up(person: Person) -> None:
 
     person.follow(person.mail("verify_email"))
     person.press("Confirm the address")
-    expect(page.get_by_role("status")).to_contain_text("Your address is confirmed")
+    expect(page.get_by_role("status").first).to_contain_text("Your address is confirmed")
     person.sign_in(FIRST)
     person.is_in()
     person.sign_out()
@@ -113,7 +113,7 @@ def chooses_a_new_password(person: Person) -> None:
     person.follow(person.mail("reset_password"))
     page.get_by_label("New password").fill(SECOND)
     person.press("Set password")
-    expect(page.get_by_role("status")).to_contain_text("Your password was set")
+    expect(page.get_by_role("status").first).to_contain_text("Your password was set")
     person.mail("password_changed")
     person.sign_in(FIRST)
     expect(page.get_by_role("alert")).to_be_visible()

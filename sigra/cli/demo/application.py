@@ -78,6 +78,7 @@ def application(auth: Sigra) -> ASGIApp:
         Route("/", home),
         Route("/greeting.js", script),
         Route("/api/report", report),
+        Route("/api/secret", secret),
         WebSocketRoute("/ws", greet),
     ]
     return auth.wrap(Starlette(routes=routes))
@@ -102,6 +103,12 @@ async def report(request: Request) -> Response:
     method = request.scope["sigra.identity"].method
     body = {"report": "All is well.", "for": user.email, "by": method}
     return JSONResponse(body, headers={"cache-control": "no-store"})
+
+
+async def secret(request: Request) -> Response:
+    """GET /api/secret: for whoever has proven two factors."""
+    user = await requires(assurance="aal2")(request)
+    return JSONResponse({"secret": "42", "for": user.email}, headers={"cache-control": "no-store"})
 
 
 async def greet(socket: WebSocket) -> None:
