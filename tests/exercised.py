@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -109,8 +110,8 @@ class Recorder:
 
     def _issued(self, calls: Calls, plugin: str, auth: Any, spec: Callable[..., Any], **given: Any) -> None:
         """Note the route at which a carrier is asked for a credential."""
-        if spec is hookspecs.issue_credential:
-            request = given["request"]
+        request = given.get("request")
+        if spec is hookspecs.issue_credential and isinstance(request, Request):
             route = request.scope.get(routing.KEY)
             self.seen[ISSUING].update(place for place in places(route) if place.startswith(f"{request.method} "))
 

@@ -19,6 +19,8 @@ from sigra.errors import Unauthenticated, Unavailable
 from sigra.models import Identity, User
 from sigra.plugins.account import Account
 from sigra.plugins.account.deletion import MailedToken
+from sigra.plugins.recovery_codes import RecoveryCodes
+from sigra.plugins.second_factor import SecondFactor
 from sigra.testing import PASSWORD, Client, FrozenClock, make_api_key, make_user
 from tests.apps import Postbox, running
 from tests.ledger import Ledger
@@ -404,7 +406,16 @@ async def fill(client: Client, box: Postbox, user: User) -> None:
         await other.sign_in(user)
     # What waits is sent later, or never.
     await client.post("/auth/password/forgot", json={"email": "ada@example.com"})
+    await client.sign_in_as(user, "pwd", "otp", met=frozenset({"mfa"}), trust_browser=True)
+    await auth.db.transaction(partial(refill_factors, auth, user))
     await auth.db.transaction(partial(refill_deletions, auth, user))
+
+
+async def refill_factors(auth: Sigra, user: User, tx: Any) -> None:
+    await auth.plugin(RecoveryCodes)._new(auth, tx, user)
+    policy = auth.plugin(SecondFactor)
+    await policy.demands.choose(tx, user, "required")
+    await policy.removals.request(auth, tx, user, timedelta(hours=24))
 
 
 async def refill_deletions(auth: Sigra, user: User, tx: Any) -> None:
