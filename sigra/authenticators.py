@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import HTTPConnection
 
 from sigra import hookspecs
+from sigra.db.users import UserTable
 from sigra.errors import LastAuthenticator
 from sigra.events import AddAuthenticator, AuthenticatorAdded, AuthenticatorRemoved, RemoveAuthenticator
 from sigra.messages import Message
@@ -18,8 +19,8 @@ from sigra.protocols import Auth
 class UserAuthenticators:
     """Who can prove what, and what is done when that changes."""
 
-    def __init__(self, auth: Auth) -> None:
-        self._auth = auth
+    def __init__(self, auth: Auth, users: UserTable) -> None:
+        self._auth, self._users = auth, users
 
     async def of(self, tx: AsyncConnection, user: User) -> list[Authenticator]:
         """All that a user has; see `Authenticators.of`."""
@@ -32,10 +33,17 @@ class UserAuthenticators:
         """Ask, record and tell; see `Authenticators.added`."""
         auth = self._auth
         await auth.act(tx, AddAuthenticator(user=user, request=request, authenticator=authenticator))
+        if await self._is_first_factor(tx, user, authenticator):
+            # Whatever was let begin by less than the account asks for from now on does not go on.
+            await self._users.bump_security_version(tx, user)
         await auth.emit(tx, AuthenticatorAdded(user_id=user.id, metadata=_described(authenticator)))
         await self._tell(tx, user, "factor_added", authenticator)
         said = await auth.each(hookspecs.authenticator_added, tx=tx, user=user, authenticator=authenticator)
         return {name: value for its in said for name, value in its.items()}
+
+    async def _is_first_factor(self, tx: AsyncConnection, user: User, new: Authenticator) -> bool:
+        present = [one for one in await self.of(tx, user) if one.kind == "mfa"]
+        return new.kind == "mfa" and all((one.method, one.id) == (new.method, new.id) for one in present)
 
     async def removed(
         self, tx: AsyncConnection, user: User, authenticator: Authenticator, request: HTTPConnection | None = None

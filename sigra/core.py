@@ -122,7 +122,7 @@ class Sigra:
         self.outbox = Outbox(core.outbox, clock=clock, random=random)
         pendings = PendingSignIns(core.pending_sign_ins, self.users, keys, clock=clock, random=random)
         self.vault = Vault([key.get_secret_value() for key in settings.secret_keys], random=random)
-        self.authenticators = UserAuthenticators(self)
+        self.authenticators = UserAuthenticators(self, self.users)
         self.hasher = building.hasher(self.settings)
         found = self.calls.collecting(self, hookspecs.register_tables, metadata=self.metadata)
         self.tables = hooks.claim_tables(found, self.metadata, core.names)

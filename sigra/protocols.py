@@ -221,6 +221,8 @@ class Authenticators(Protocol):
     ) -> Mapping[str, Any]:
         """Call it once the new one is stored, the user locked: asks whether it may be, records it, tells the mailbox.
 
+        The first one of kind `mfa` ends every proof that was given before it; sessions stay, and are not fresh.
+
         Returns:
             What other plugins add to the answer, for one time: recovery codes.
         """

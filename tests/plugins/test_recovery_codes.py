@@ -245,7 +245,7 @@ async def test_an_account_without_an_address_uses_codes_too() -> None:
         await client.sign_in_as(user)
         codes = (await client.post("/auth/tags/blue", json={})).json()["recovery_codes"]
         await client.sign_out()
-        await client.sign_in_as(user)
+        await client.sign_in_as(await auth.users.by_id(user.id))
         answer = await use(client, codes[0])
 
     assert answer.status_code == 200

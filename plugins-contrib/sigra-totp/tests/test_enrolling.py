@@ -328,7 +328,10 @@ async def test_hc14_of_many_first_codes_at_once_one_adds_the_app(phones: Any, da
         phone = await phones.scan(client)
         answers = await asyncio.gather(*(phone.confirm(browser) for browser in browsers))
 
-    assert sorted(answer.status_code for answer in answers) == [200, *[409] * 7]
+    statuses = [answer.status_code for answer in answers]
+    assert statuses.count(200) == 1
+    # Who came in before the account had a factor begins anew.
+    assert set(statuses) <= {200, 401, 409}
     assert recorder.names.count("authenticator.added") == 1
 
 

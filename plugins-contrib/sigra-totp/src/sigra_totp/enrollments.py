@@ -154,6 +154,11 @@ class Enrollments:
         """Delete the user's app, whether or not it counts."""
         await tx.execute(delete(self.table).where(self.table.c.user_id == user.id))
 
+    async def end_waiting(self, tx: AsyncConnection, user: User) -> None:
+        """Delete the user's app if it does not count yet."""
+        waits = self.table.c.confirmed_at.is_(None)
+        await tx.execute(delete(self.table).where(self.table.c.user_id == user.id, waits))
+
     async def overtake(self, auth: Auth, tx: AsyncConnection) -> int:
         """Accept no code of before now, in a database that may have forgotten which were used; how many apps.
 

@@ -205,6 +205,12 @@ class TOTP:
     async def authenticators_for_user(self, tx: AsyncConnection, user: User) -> Sequence[Authenticator]:
         return [] if await self.enrollments.find(tx, user) is None else [_authenticator(user)]
 
+    @hookimpl
+    async def authenticator_added(self, tx: AsyncConnection, user: User, authenticator: Authenticator) -> None:
+        """A secret that was shown before there was a factor may be that of who did not have to show it."""
+        if authenticator.kind == "mfa":
+            await self.enrollments.end_waiting(tx, user)
+
     # Removing
 
     async def remove(self, auth: Auth, request: Request) -> Response:
