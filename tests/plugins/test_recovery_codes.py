@@ -621,3 +621,16 @@ async def test_without_pages_everything_is_json() -> None:
 
     assert listed.json() == {"remaining": 10}
     assert "/auth/recovery-codes" not in box.messages[-1].text
+
+
+async def test_a_form_for_new_codes_from_a_session_that_is_not_fresh_goes_to_prove_it_again() -> None:
+    clock = FrozenClock()
+    async with running(MEMORY, ["defaults", Tag()], clock=clock) as client:
+        user = await make_user(client.sigra)
+        await client.sign_in(user)
+        await client.post("/auth/tags/blue", json={})
+        clock.tick(timedelta(minutes=30))
+        answer = await client.as_browser().post("/auth/recovery-codes", data={"again": "yes"})
+
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith("/auth/reauthenticate?next=")

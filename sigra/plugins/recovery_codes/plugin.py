@@ -116,7 +116,7 @@ class RecoveryCodes:
     def register_routes(self, auth: Auth) -> Sequence[Route]:
         path = f"/{PAGE}"
         proven = {200: SignedInByCode, 202: ChallengedAfterCode, 303: None, 409: Problem}
-        made = {201: (NewCodes, HTML), 409: Problem}
+        made = {201: (NewCodes, HTML), 303: None, 409: Problem}
         return [
             Route(path, partial(self.show, auth), name=self.name, secured=True, answers={200: (Remaining, HTML)}),
             Route(path, partial(self.make, auth), methods=["POST"], secured=True, body=Nothing, answers=made),
