@@ -49,6 +49,8 @@ class Person:
             expect(self.page).not_to_have_url(re.compile("token"))
             return
         code = re.search(r"^\s*(\d{8})\s*$", text, re.MULTILINE)
+        # The link's page may still be on its way.
+        expect(self.page.get_by_label("Code").or_(self.page.get_by_label("Token")).first).to_be_visible()
         if code and self.page.get_by_label("Code").count():
             self.page.get_by_label("Code").fill(code[1])
         else:
@@ -125,6 +127,9 @@ def signs_in_by_mail(person: Person) -> None:
     page.get_by_role("link", name="Sign in by mail").click()
     page.get_by_label("E-mail").fill(person.email)
     person.press("Send the link")
+    # The answer brings the cookie by which this browser is known.
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in by mail")
+    expect(page).to_have_url(re.compile("magic-link/verify"))
     person.follow(person.mail("magic_link"))
     person.press("Sign in")
     person.is_in()
