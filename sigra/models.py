@@ -170,10 +170,10 @@ class Login:
     def may_enroll(self) -> bool:
         """Whether an authenticator may be added while it waits, which then counts as proven.
 
-        Only where that is what it waits for, and not while a factor is owed: whoever has the password would add one of
-        their own to go round it.
+        Only where that is all it waits for. While a factor is owed, whoever has the password would add one of their own
+        to go round it; while an address is, they would lock out its owner, who proves it later.
         """
-        return "enrollment" in self.owed and "mfa" not in self.owed
+        return self.owed == {"enrollment"}
 
     @property
     def assurance(self) -> Assurance:

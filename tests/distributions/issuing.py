@@ -5,12 +5,13 @@ A run of the whole suite notes where credentials are issued; a route of ours tha
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyotp
 
+from sigra import Challenge, Login, hookimpl
 from sigra.testing import EMAIL, PASSWORD, Client
 from tests.apps import Postbox
 from tests.distributions.policies import Asker, SecondAsker
@@ -45,7 +46,19 @@ class Issuing:
 
     def asker(self) -> Asker:
         """A policy of which it meets nothing."""
+        if self.options is DEMANDED:
+            return LaterAsker()
         return SecondAsker() if self.meets_mfa else Asker()
+
+
+class LaterAsker(SecondAsker):
+    """Asks once something more than the first proof was given: while it asks, no factor is added."""
+
+    name = "later_asker"
+
+    @hookimpl
+    async def challenges_for_login(self, login: Login) -> Sequence[Challenge]:
+        return [Challenge(self.kind, self.method)] if len(login.methods) > 1 else []
 
 
 async def let_in(here: House, client: Client) -> None:

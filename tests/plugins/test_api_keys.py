@@ -1,5 +1,7 @@
 """API keys: shown once, limited to their scopes, and no way to more."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -227,3 +229,34 @@ async def test_live_keys_are_counted() -> None:
             counted = await auth.plugin(APIKeys).count(auth, tx, user)
 
     assert counted == 2
+
+
+async def test_hc33_a_key_asked_for_before_a_reset_is_not_made_after_it(database: str) -> None:
+    """A stolen session holds its request open until the owner has a new password."""
+    box = Postbox()
+    async with running(database, ["defaults", box]) as client:
+        user = await make_user(client.sigra)
+        thief = Client(client.app, client.sigra)
+        await thief.sign_in(user)
+        begun, go = asyncio.Event(), asyncio.Event()
+
+        async def body() -> AsyncIterator[bytes]:
+            yield b'{"name": "x", '
+            begun.set()
+            await go.wait()
+            yield b'"scopes": []}'
+
+        json = {"content-type": "application/json"}
+        asked = asyncio.create_task(thief.post("/auth/api-keys", content=body(), headers=json))
+        await begun.wait()
+        await client.post("/auth/password/forgot", json={"email": user.email})
+        await client.sigra.worker.work()
+        new = {"token": box.token(), "new_password": "a train of thought leaves at nine"}
+        reset = await client.post("/auth/password/reset", json=new)
+        go.set()
+        answer = await asked
+        async with client.sigra.db.connect() as tx:
+            keys = await client.sigra.plugin(APIKeys).count(client.sigra, tx, user)
+
+    assert reset.status_code == 204
+    assert (answer.status_code, keys) == (401, 0)

@@ -125,6 +125,30 @@ async def test_hc33_with_the_factors_every_session_and_sign_in_under_way_ends(da
     assert program.json()["email"] == "ada@example.com"
 
 
+async def test_hc16_a_removal_that_is_put_off_is_stopped_by_its_link(database: str) -> None:
+    class Guard:
+        name, api = "guard", 1
+
+        @hookimpl
+        async def before_action(self, action: Action) -> None:
+            if isinstance(action, RemoveFactors):
+                raise Refused("Not of this one.")
+
+    box, clock = Postbox(), FrozenClock()
+    async with running(database, ["defaults", Tag(), Guard(), box], clock=clock) as client:
+        user = await make_user(client.sigra)
+        await add_tag(client, user)
+        await announce(client, user)
+        await client.sigra.worker.work()
+        token = box.token()
+        clock.tick(DAY)
+        await due(client)
+        stopped = await client.post("/auth/second-factor/removal/cancel", json={"token": token})
+        waiting = await waits(client, user)
+
+    assert (stopped.status_code, waiting) == (204, False)
+
+
 async def test_a_plugin_may_refuse_and_is_asked_again_a_day_later(caplog: pytest.LogCaptureFixture) -> None:
     class Guard:
         name, api = "guard", 1

@@ -385,6 +385,20 @@ async def test_hc15_the_last_way_in_stays_and_is_refused_while_its_counter_goes_
     assert (answer.status_code, later.status_code) == (401, 200)
 
 
+async def test_hc15_the_last_factor_of_who_must_have_one_stays_and_is_refused(database: str) -> None:
+    demanded = {"second_factor": {"demand": "required"}}
+    async with running(database, ["defaults", Passkeys(counter="revoke")], **demanded) as client:
+        await client.sign_in_as(await make_user(client.sigra), met=frozenset({"mfa", "enrollment"}))
+        one = await register(client, count=100)
+        await client.post("/auth/logout")
+        one.count = 7
+        answer = await use(client, one)
+        one.count = 200
+        later = await use(client, one)
+
+    assert (answer.status_code, later.status_code) == (401, 200)
+
+
 async def test_synced_passkeys_stay_at_zero(database: str) -> None:
     recorder = Recorder()
     async with running(database, ["defaults", Passkeys(counter="revoke"), recorder]) as client:

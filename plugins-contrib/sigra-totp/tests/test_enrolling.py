@@ -435,16 +435,28 @@ async def test_a_sign_in_that_waits_is_named_by_its_token_too(phones: Any, deman
     assert confirmed.json()["status"] == "signed_in"
 
 
-async def test_a_sign_in_that_owes_more_goes_on_to_that(phones: Any, demand: Any) -> None:
+async def test_a_sign_in_that_owes_more_adds_an_app_last(phones: Any, demand: Any) -> None:
     letter = Factor("letter", kind="letter")
     async with running(MEMORY, [*PLUGINS, demand, letter]) as client:
         await client.sign_in(await make_user(client.sigra))
+        early = await client.post("/auth/totp/enroll", json={})
+        await client.post("/auth/login/letter", json={"code": "right"})
         phone = await phones.scan(client)
         confirmed = await phone.confirm(client)
 
-    assert confirmed.status_code == 202
-    assert confirmed.json()["challenges"] == [{"kind": "letter", "methods": ["letter"]}]
+    assert early.status_code == 401
+    assert confirmed.json()["status"] == "signed_in"
     assert len(confirmed.json()["recovery_codes"]) == 10
+
+
+async def test_hc01_nobody_adds_an_app_while_the_address_is_owed(phones: Any, database: str, demand: Any) -> None:
+    """Its owner proves the address later, with the password that is known to both, and would be locked out."""
+    async with running(database, [*PLUGINS, demand]) as client:
+        waiting = await client.sign_in(await make_user(client.sigra, email_verified=False))
+        answers = [await client.post(f"/auth/{path}", json={}) for path in ("totp/enroll", "totp/confirm")]
+
+    assert {one["kind"] for one in waiting.json()["challenges"]} == {"email_verification", "enrollment"}
+    assert [answer.status_code for answer in answers] == [401, 401]
 
 
 async def test_hc11_a_sign_in_that_waits_for_a_factor_adds_none_of_its_own(

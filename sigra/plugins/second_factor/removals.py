@@ -39,6 +39,9 @@ BATCH = 100
 LATER = timedelta(days=1)
 """When a removal is tried again that somebody refused."""
 
+PUT_OFF = timedelta(days=30)
+"""How much longer than the wait its mailed link is good, where a removal is put off; it ends with the removal."""
+
 
 class Removals:
     """The table `sigra_second_factor_removals`: one row for each removal that waits."""
@@ -71,7 +74,7 @@ class Removals:
         await auth.emit(tx, FactorRemovalRequested(user_id=user.id, metadata=metadata))
         if user.email is not None:
             # Bound to its removal: the mail of an older one, sent late, does not stop a newer one.
-            token = Mint(PURPOSE, page=PURPOSE, lifetime=wait, payload={"removal": str(id)}, subject=str(id))
+            token = Mint(PURPOSE, page=PURPOSE, lifetime=wait + PUT_OFF, payload={"removal": str(id)}, subject=str(id))
             context = {"at": f"{now + wait:%Y-%m-%d %H:%M} UTC"}
             await auth.send(tx, Message("factors_removal_requested", user.email, user, context, token))
         return now + wait

@@ -111,7 +111,7 @@ class Proving:
             assert user is not None
             went_back = passkey.went_back(shown)
             if went_back and self.options.counter != "warn":
-                await self._refuse(held, passkey, user)
+                await self._refuse(request, held, passkey, user)
             change = partial(self._spend, held, passkey, shown, went_back)
             response = await auth.sign_in(request, _login(login, user, shown, body), change)
         return challenges.forget(auth, request, response, challenge)
@@ -171,7 +171,7 @@ class Proving:
 
     # A counter that went back
 
-    async def _refuse(self, held: Held, passkey: Passkey, user: User) -> None:
+    async def _refuse(self, request: Request, held: Held, passkey: Passkey, user: User) -> None:
         """Record it and do what the policy says.
 
         Raises:
@@ -185,7 +185,7 @@ class Proving:
 
         await self.auth.db.transaction(record)
         if self.options.counter == "revoke":
-            await self._revoke(passkey, user)
+            await self._revoke(request, passkey, user)
         raise InvalidCredentials
 
     async def _tell(self, passkey: Passkey, user: User, tx: AsyncConnection) -> None:
@@ -194,13 +194,13 @@ class Proving:
         metadata = {"id": str(passkey.id), "policy": policy}
         await self.auth.emit(tx, PasskeyCounterWentBack(user_id=user.id, outcome="failure", metadata=metadata))
 
-    async def _revoke(self, passkey: Passkey, owner: User) -> None:
-        """Take it away; where something forbids that (the last way in) it stays, and goes on being refused."""
+    async def _revoke(self, request: Request, passkey: Passkey, owner: User) -> None:
+        """Take it away; where something forbids that (the last way in, a demand) it stays, and is refused again."""
 
         async def remove(tx: AsyncConnection) -> None:
             user = await self.auth.users.lock(tx, owner.id)
             if user is not None and await self.stored.remove(tx, user, passkey.id) is not None:
-                await self.auth.authenticators.removed(tx, user, described(passkey))
+                await self.auth.authenticators.removed(tx, user, described(passkey), request)
 
         try:
             await self.auth.db.transaction(remove)
