@@ -315,8 +315,10 @@ class Sigra:
     async def emit(self, tx: AsyncConnection, event: Event) -> None:
         await self.seam.emit(tx, event)
 
-    async def sign_in(self, request: Request, login: Login, change: Change | None = None) -> Response:
-        return await self.seam.sign_in(request, login, change)
+    async def sign_in(
+        self, request: Request, login: Login, change: Change | None = None, *, page: str | None = None
+    ) -> Response:
+        return await self.seam.sign_in(request, login, change, page=page)
 
     async def renew(self, request: Request, change: Change, *, page: str | None = None, status: int = 200) -> Response:
         return await self.seam.renew(request, change, page=page, status=status)

@@ -50,7 +50,7 @@ from sigra.events import (
 )
 from sigra.hooks import Calls
 from sigra.http import exchange
-from sigra.http.answers import Challenged, challenged, renewed, signed_in, signed_out, target
+from sigra.http.answers import Challenged, challenged, is_form, renewed, signed_in, signed_out, target, with_cookies_of
 from sigra.http.body import read_mapping
 from sigra.http.redirects import safe_next
 from sigra.limits import Limits
@@ -200,29 +200,38 @@ class Seam:
 
     # Sign in
 
-    async def sign_in(self, request: Request, login: Login, change: Change | None = None) -> Response:
+    async def sign_in(
+        self, request: Request, login: Login, change: Change | None = None, *, page: str | None = None
+    ) -> Response:
         """Settle a sign-in and answer it; see `Auth.sign_in`."""
         # Here, before anything waits with it: a target may be as long as a body, and what waits is a row.
         path = safe_next(login.next or target(request), self.auth.settings.base_url)
         login = replace(_renewal(request, login), next=path)
         if any(_covers(attempt, login.user) for attempt in exchange.of(request).attempts):
-            return await self._settled(request, login, change)
+            return await self._settled(request, login, change, page)
         method = (*login.methods, *login.amr, UNNAMED_METHOD)[0]
         async with self.attempt(request, method=method, user=login.user, guessable=login.guessable):
-            return await self._settled(request, login, change)
+            return await self._settled(request, login, change, page)
 
-    async def _settled(self, request: Request, login: Login, change: Change | None) -> Response:
+    async def _settled(self, request: Request, login: Login, change: Change | None, page: str | None) -> Response:
         if any(attempt.blocked for attempt in exchange.of(request).attempts):
             raise InvalidCredentials
         result = await self.db.transaction(partial(self._settle, request=request, login=login, change=change))
         if isinstance(result, Challenged):
-            return challenged(request, self.auth.settings, result)
-        issued, user = result
-        return signed_in(request, self.auth.settings, replace(login, user=user), issued, drop=(LOGIN_COOKIE,))
+            answer, members = challenged(request, self.auth.settings, result), result.members
+        else:
+            issued, user, members = result
+            login = replace(login, user=user)
+            answer = signed_in(request, self.auth.settings, login, issued, members, drop=(LOGIN_COOKIE,))
+        if page is None or not members or not is_form(request):
+            return answer
+        # A form that went on would lose what is told but once.
+        shown = await self.auth.show(request, page, {**members, "onward": answer.headers["location"]})
+        return with_cookies_of(answer, shown)
 
     async def _settle(
         self, tx: AsyncConnection, request: Request, login: Login, change: Change | None
-    ) -> Challenged | tuple[Issued, User]:
+    ) -> Challenged | tuple[Issued, User, Mapping[str, Any]]:
         user = await self._lock(tx, login)
         if login.pending is not None and not await self.pendings.spend(tx, login.pending, user.id):
             raise LoginExpired
@@ -239,7 +248,7 @@ class Seam:
         login = replace(login, authenticated_at=None if unmet else self.auth.clock())
         issued = await self._issue(tx, request, login)
         await self.emit(tx, _signed_in(request, login, issued))
-        return replace(issued, body={**added, **issued.body}), user
+        return issued, user, added
 
     async def _issue(self, tx: AsyncConnection, request: Request, login: Login) -> Issued:
         """The credential, and the cookies that plugins send along."""

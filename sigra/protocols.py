@@ -368,13 +368,16 @@ class Auth(Protocol):
         """Record a fact in its own transaction; told to everybody else after the commit."""
         ...
 
-    async def sign_in(self, request: Request, login: Login, change: Change | None = None) -> Response:
+    async def sign_in(
+        self, request: Request, login: Login, change: Change | None = None, *, page: str | None = None
+    ) -> Response:
         """The one way to a credential: signed in, or challenged for what is still owed.
 
         Args:
             change: `change(tx, user)`, first in the transaction, the user locked and as of now: it spends the secret
                 that was the proof, and may change the user. Raising undoes all of it. It writes only through `tx`.
                 A mapping that it returns is added to a JSON answer.
+            page: Shows that mapping to a form, which would lose what is told but once; `onward` is where it goes on.
         """
         ...
 

@@ -83,18 +83,26 @@ def see_other(path: str) -> Response:
     return RedirectResponse(path, status_code=303)
 
 
-def signed_in(request: Request, settings: Settings, login: Login, issued: Issued, drop: Sequence[str]) -> Response:
+def signed_in(
+    request: Request,
+    settings: Settings,
+    login: Login,
+    issued: Issued,
+    members: Mapping[str, Any],
+    drop: Sequence[str],
+) -> Response:
     """The answer that carries the credential.
 
     Args:
         login: Its `next` is a path of this origin, or None.
+        members: What else a JSON answer has; none of them takes the place of its own.
         drop: Names of cookies that have done their work.
     """
     response: Response
     if is_form(request):
         response = see_other(login.next or settings.home)
     else:
-        response = JSONResponse({"status": "signed_in", "user": login.user.public(), **issued.body})
+        response = JSONResponse({**members, "status": "signed_in", "user": login.user.public(), **issued.body})
     add_cookies(response, settings, [*issued.cookies, *(Cookie(name, "", 0) for name in drop)])
     return response
 
@@ -109,6 +117,13 @@ def challenged(request: Request, settings: Settings, result: Challenged) -> Resp
     cookie = Cookie(result.cookie, result.token, int(result.lifetime.total_seconds()))
     add_cookies(response, settings, [cookie])
     return response
+
+
+def with_cookies_of(answer: Response, shown: Response) -> Response:
+    """A page in place of an answer, with the cookies of that."""
+    for cookie in answer.headers.getlist("set-cookie"):
+        shown.headers.append("set-cookie", cookie)
+    return shown
 
 
 def signed_out(request: Request, settings: Settings, drop: Sequence[str]) -> Response:

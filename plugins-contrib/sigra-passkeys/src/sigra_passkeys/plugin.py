@@ -209,7 +209,7 @@ class Passkeys:
         if page != PAGE:
             return None
         if "id" in context:
-            return await auth.render(request, "passkeys/registered.html", {"next": None, **context}, status)
+            return await auth.render(request, "passkeys/registered.html", context, status)
         around = "account" if request.scope["sigra.identity"] else CHALLENGE
         given = {"posted": page, **context}
         return await auth.first(hookspecs.render_page, request=request, page=around, context=given, status=status)

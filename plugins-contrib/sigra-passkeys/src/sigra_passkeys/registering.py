@@ -60,19 +60,18 @@ class Registering:
         auth = self.auth
         body = await auth.read(request, NewPasskey)
         user, login = await self._holder(request)
-        shown: dict[str, Any] = {}
         answer = answered(body.credential)
         async with auth.attempt(request, method=METHOD, user=user, guessable=False):
             held = await challenges.find(auth, request, REGISTER, answer)
             new = self._accepted(held, body.credential, _bound(user, login))
             assert held is not None
             name = body.name.strip() or UNNAMED
-            change = partial(self._add, request, held, new, name, shown)
+            change = partial(self._add, request, held, new, name)
             if login is None:
                 response = await auth.renew(request, change, page=PAGE, status=201)
-                return challenges.forget(auth, request, response, answer)
-            response = await auth.sign_in(request, self._passed(login, new), change)
-        return challenges.forget(auth, request, await self._shown(request, response, shown), answer)
+            else:
+                response = await auth.sign_in(request, self._passed(login, new), change, page=PAGE)
+        return challenges.forget(auth, request, response, answer)
 
     def _accepted(self, held: Held | None, credential: Mapping[str, Any], bound: str) -> Registered:
         """The new passkey.
@@ -93,16 +92,13 @@ class Registering:
         held: Held,
         new: Registered,
         name: str,
-        shown: dict[str, Any],
         tx: AsyncConnection,
         user: User,
     ) -> Mapping[str, Any]:
         await held.spend(self.auth, tx)
         passkey = await self.stored.add(self.auth, tx, user, new, name)
         added = await self.auth.authenticators.added(tx, user, described(passkey), request)
-        shown.clear()
-        shown.update({**passkey.public(), **added})
-        return shown
+        return {**passkey.public(), **added}
 
     def _passed(self, login: Login, new: Registered) -> Login:
         """The sign-in after it: the passkey was shown to work by its registration."""
@@ -124,15 +120,6 @@ class Registering:
             if login is not None and login.may_enroll:
                 return login.user, login
         return await requires(fresh=True)(request), None
-
-    async def _shown(self, request: Request, response: Response, shown: Mapping[str, Any]) -> Response:
-        """The answer to a sign-in in which one was added: a form would lose what is shown but once."""
-        if response.status_code != 303 or not shown.get("recovery_codes"):
-            return response
-        context = {**shown, "next": response.headers["location"], "error": None}
-        page = await self.auth.render(request, "passkeys/registered.html", context)
-        page.raw_headers.extend(pair for pair in response.raw_headers if pair[0] == b"set-cookie")
-        return page
 
 
 def _bound(user: User, login: Login | None) -> str:

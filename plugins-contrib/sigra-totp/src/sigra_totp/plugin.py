@@ -127,7 +127,8 @@ class TOTP:
         change = partial(self._confirm, auth, request, self.enrollments.seed(auth, waiting), step)
         if login is None:
             return await auth.renew(request, change, page=CONFIRM)
-        return await self._confirmed(auth, request, login, change)
+        passed = login.passed(METHOD, amr=AMR, meets=("mfa",))
+        return await auth.sign_in(request, passed, change, page=CONFIRM)
 
     async def _confirm(
         self, auth: Auth, request: Request, seed: bytes, step: int, tx: AsyncConnection, user: User
@@ -135,22 +136,6 @@ class TOTP:
         await self.enrollments.confirm(auth, tx, user, seed, step)
         added = await auth.authenticators.added(tx, user, _authenticator(user), request)
         return {"recovery_codes": [], **added}
-
-    async def _confirmed(self, auth: Auth, request: Request, login: Login, change: Any) -> Response:
-        """The sign-in goes on; of a form, by way of a page with what is shown but once."""
-        told: dict[str, Any] = {}
-
-        async def noted(tx: AsyncConnection, user: User) -> Mapping[str, Any]:
-            told.update(await change(tx, user))
-            return told
-
-        response = await auth.sign_in(request, login.passed(METHOD, amr=AMR, meets=("mfa",)), noted)
-        if response.status_code != 303 or not told["recovery_codes"]:
-            return response
-        page = await auth.show(request, CONFIRM, {**told, "onward": response.headers["location"]})
-        for cookie in response.headers.getlist("set-cookie"):
-            page.headers.append("set-cookie", cookie)
-        return page
 
     async def _enrolling(self, auth: Auth, request: Request) -> Login | None:
         """The sign-in of whoever asks that waits for a second factor to be added, if one does."""
