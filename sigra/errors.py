@@ -16,6 +16,7 @@
     │   ├── AssuranceRequired
     │   ├── ReauthenticationRequired
     │   ├── AccountDisabled
+    │   ├── AddressAlone
     │   └── TooManyAttempts           429
     ├── NotFound                      404  foreign and absent alike
     ├── MethodNotAllowed              405
@@ -236,6 +237,17 @@ class AccountDisabled(Refused):
 
     code, title = "account_disabled", "Account disabled"
     detail = "This account cannot sign in."
+
+
+class AddressAlone(Refused):
+    """Raised for a sign-in that has proven an address and nothing else, where nothing else can be chosen.
+
+    Cure: Sign in another way: the address is proven. The operator switches on a plugin by which accounts get a password
+    or a passkey.
+    """
+
+    code, title = "address_alone", "An address alone lets nobody in"
+    detail = "An address alone lets nobody in, and nothing can be chosen here to sign in with."
 
 
 class TooManyAttempts(Refused):

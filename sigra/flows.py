@@ -27,6 +27,7 @@ from sigra.db.pending import PendingSignIns
 from sigra.db.users import UserTable
 from sigra.errors import (
     AccountDisabled,
+    AddressAlone,
     InvalidCredentials,
     InvalidProof,
     LoginExpired,
@@ -244,6 +245,8 @@ class Seam:
         owed, unmet = await self._owed(tx, request, login)
         if owed:
             return await self._challenge(tx, login, owed, added)
+        if login.enrolling:
+            raise AddressAlone
         # What was waived was not proven: the credential is good, but it is not fresh.
         login = replace(login, authenticated_at=None if unmet else self.auth.clock())
         issued = await self._issue(tx, request, login)

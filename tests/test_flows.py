@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from sigra import Attempt, Auth, Challenge, ConfigurationError, Cookie, InvalidCredentials, Login, Route, hookimpl
+from sigra.models import ADDRESS_PROVEN
 from sigra.testing import PASSWORD, Client, FrozenClock, make_user
 from tests.apps import running
 from tests.policies import Ban, Block, Carrier, Door, Factor, Meeting, Recorder, Waiver
@@ -800,3 +801,16 @@ async def test_a_carrier_that_nobody_claims_lets_nobody_in() -> None:
         response = await client.post("/auth/door")
 
     assert response.status_code == 503
+
+
+async def test_hc10_an_address_alone_is_no_sign_in(database: str) -> None:
+    """Where nothing can be chosen to sign in with nothing is owed either."""
+    door = Door(lambda auth, request: auth.sign_in(request, Login(door.user, ("email",), methods=(ADDRESS_PROVEN,))))
+    async with running(database, ["sessions", door]) as client:
+        door.user = await client.sigra.db.transaction(
+            lambda tx: client.sigra.users.create(tx, email="ada@example.com", email_verified=True)
+        )
+        answer = await client.post("/auth/door")
+
+    assert (answer.status_code, client.signed_in) == (403, False)
+    assert answer.json()["code"] == "address_alone"

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from sigra import hookspecs
 from sigra.addresses import canonical_email
 from sigra.answers import DONE, HTML, SIGN_IN, Problem
-from sigra.errors import Conflict, InvalidCredentials, InvalidToken
+from sigra.errors import AddressAlone, Conflict, InvalidCredentials, InvalidToken
 from sigra.hookspecs import hookimpl
 from sigra.http.routing import Route
 from sigra.messages import MailRequest, Message, Mint
@@ -170,23 +170,14 @@ class EmailVerification:
         same_person = holder.same_person or sign_up.user_id == user.id
         holder = replace(holder, user=user, sign_up=sign_up, same_person=same_person)
         login = Login(user, ("email",), methods=(ADDRESS_PROVEN,), next=sign_up.next, guessable=False)
-        if not await auth.db.transaction(partial(self._offers, auth, request, login)):
-            await auth.db.transaction(partial(self._prove, auth, held, holder))
-            return Response(status_code=204)
-
-        async def prove(tx: AsyncConnection, user: User) -> None:
-            await self._prove(auth, held, holder, tx)
-
+        prove = partial(self._prove, auth, held, holder)
         try:
-            return await auth.sign_in(request, login, prove)
+            return await auth.sign_in(request, login, lambda tx, _: prove(tx))
         except InvalidCredentials as gone:
             raise InvalidToken from gone  # the same was sent twice, and the other was first
-
-    async def _offers(self, auth: Auth, request: Request, login: Login, tx: AsyncConnection) -> bool:
-        """Whether any plugin gives an account without authenticators its first: a password, a passkey."""
-        asked = await auth.each(hookspecs.challenges_for_login, tx=tx, request=request, login=login)
-        offered = [one for its in asked for one in its if one.kind == "enrollment" and not one.alternative]
-        return any(one.method is not None for one in offered)
+        except AddressAlone:
+            await auth.db.transaction(prove)
+            return Response(status_code=204)
 
     async def _opened(
         self, auth: Auth, held: HeldToken, holder: Holder, tx: AsyncConnection
