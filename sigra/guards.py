@@ -98,7 +98,8 @@ async def _lack_of_assurance(connection: HTTPConnection, identity: Identity) -> 
     if not has_factor and identity.authenticated_at is not None:
         return AssuranceRequired(WITHOUT_FACTOR, in_vain=True)
     # Only a factor that was added since would be asked for now and was not then.
-    if is_fresh(connection, identity) and "possession" in factors_of(identity.amr):
+    gave_one = len(identity.amr) > 1 or "possession" in factors_of(identity.amr)
+    if is_fresh(connection, identity) and gave_one:
         return AssuranceRequired(ONE_FACTOR_TWICE, in_vain=True)
     return AssuranceRequired()
 

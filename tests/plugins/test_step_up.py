@@ -14,10 +14,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from sigra import User, requires
+from sigra import Authenticator, User, hookimpl, requires
 from sigra.testing import PASSWORD, Client, FrozenClock, WebSocketRefused, make_api_key, make_user
 from tests.apps import Postbox, running
 from tests.plugins.tags import Tag, add_tag, challenged, proven
+from tests.policies import Factor
 
 MEMORY = "sqlite:///:memory:"
 PAGE = {"accept": "text/html"}
@@ -179,6 +180,24 @@ async def test_who_has_given_two_things_of_one_kind_is_told_and_sent_in_no_circl
     assert level == "aal1"
     assert opened.status_code == 403
     assert "two different factors" in opened.text
+
+
+async def test_what_is_no_factor_by_the_standard_is_not_asked_for_again_in_vain() -> None:
+    class Listed:
+        name, api = "listed", 1
+
+        @hookimpl
+        async def authenticators_for_user(self) -> list[Authenticator]:
+            return [Authenticator("mfa", "duo", "1", "Duo")]
+
+    async with running(MEMORY, ["defaults", Factor("duo", amr="duo"), Listed()], app=application) as client:
+        await client.sign_in(await make_user(client.sigra))
+        await client.post("/auth/login/duo", json={"code": "right"})
+        amr = (await client.get("/auth/session")).json()["identity"]["amr"]
+        opened = await client.get("/vault", headers=PAGE)
+
+    assert amr == ["pwd", "duo"]
+    assert opened.status_code == 403
 
 
 async def test_a_key_is_no_session_that_could_step_up() -> None:
