@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         SignedIn,
         SignIn,
         SignInFailed,
+        StartSignUp,
     )
     from sigra.guards import confirmation, current_user, requires
     from sigra.hookspecs import hookimpl
@@ -110,6 +111,7 @@ __all__ = [
     "SignedIn",
     "Sigra",
     "SigraError",
+    "StartSignUp",
     "TooManyAttempts",
     "Unauthenticated",
     "Undeliverable",
@@ -159,6 +161,7 @@ _HOMES = {
         "SignIn",
         "SignInFailed",
         "SignedIn",
+        "StartSignUp",
     ),
     "guards": ("confirmation", "current_user", "requires"),
     "hookspecs": ("hookimpl",),

@@ -28,7 +28,13 @@ class UserAuthenticators:
         return [authenticator for its in found for authenticator in its]
 
     async def added(
-        self, tx: AsyncConnection, user: User, authenticator: Authenticator, request: HTTPConnection | None = None
+        self,
+        tx: AsyncConnection,
+        user: User,
+        authenticator: Authenticator,
+        request: HTTPConnection | None = None,
+        *,
+        tell: bool = True,
     ) -> dict[str, Any]:
         """Ask, record and tell; see `Authenticators.added`."""
         auth = self._auth
@@ -37,7 +43,8 @@ class UserAuthenticators:
             # Whatever was let begin by less than the account asks for from now on does not go on.
             await self._users.bump_security_version(tx, user)
         await auth.emit(tx, AuthenticatorAdded(user_id=user.id, metadata=_described(authenticator)))
-        await self._tell(tx, user, "factor_added", authenticator)
+        if tell:
+            await self._tell(tx, user, "factor_added", authenticator)
         said = await auth.each(hookspecs.authenticator_added, tx=tx, user=user, authenticator=authenticator)
         return {name: value for its in said for name, value in its.items()}
 
@@ -46,7 +53,13 @@ class UserAuthenticators:
         return new.kind == "mfa" and all((one.method, one.id) == (new.method, new.id) for one in present)
 
     async def removed(
-        self, tx: AsyncConnection, user: User, authenticator: Authenticator, request: HTTPConnection | None = None
+        self,
+        tx: AsyncConnection,
+        user: User,
+        authenticator: Authenticator,
+        request: HTTPConnection | None = None,
+        *,
+        tell: bool = True,
     ) -> None:
         """Ask, record, end and tell; see `Authenticators.removed`."""
         auth = self._auth
@@ -59,7 +72,8 @@ class UserAuthenticators:
         identity: Identity | None = None if request is None else request.scope["sigra.identity"]
         own = identity is not None and identity.user.id == user.id
         await auth.revoke(tx, user, "authenticator_removed", identity.session_id if identity and own else None)
-        await self._tell(tx, user, "factor_removed", authenticator)
+        if tell:
+            await self._tell(tx, user, "factor_removed", authenticator)
 
     async def _tell(self, tx: AsyncConnection, user: User, kind: str, authenticator: Authenticator) -> None:
         # Not its name: whoever chose that would write to the mailbox in ours.

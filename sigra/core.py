@@ -34,7 +34,7 @@ from sigra.events import Action, Event
 from sigra.flows import LOGIN_COOKIE, LOGIN_FIELD, Seam
 from sigra.hooks import Calls
 from sigra.http import exchange
-from sigra.http.answers import FORM_METHOD, add_cookies, is_form, see_other, wants_page
+from sigra.http.answers import FORM_METHOD, add_cookies, is_form, is_person, see_other
 from sigra.http.body import read_mapping, validate
 from sigra.http.client import TrustedProxies
 from sigra.http.cookies import only_value
@@ -54,7 +54,7 @@ from sigra.middleware import (
     Resolver,
     RoutesMiddleware,
 )
-from sigra.models import Attempt, Cookie, Login, User
+from sigra.models import Attempt, Cookie, Identity, Login, User
 from sigra.protocols import Change, Plugin
 from sigra.settings import Settings
 from sigra.worker import Background, Delivery, Jobs, Worker
@@ -320,8 +320,19 @@ class Sigra:
     ) -> Response:
         return await self.seam.sign_in(request, login, change, page=page)
 
-    async def renew(self, request: Request, change: Change, *, page: str | None = None, status: int = 200) -> Response:
-        return await self.seam.renew(request, change, page=page, status=status)
+    async def renew(
+        self,
+        request: Request,
+        change: Change,
+        *,
+        page: str | None = None,
+        status: int = 200,
+        next: str | None = None,
+    ) -> Response:
+        return await self.seam.renew(request, change, page=page, status=status, next=next)
+
+    async def resume(self, request: Request, session_id: uuid.UUID) -> Identity | None:
+        return await self.seam.resume(request, session_id)
 
     async def pending(self, request: Request) -> Login:
         return await self.seam.pending(request)
@@ -371,9 +382,9 @@ class Sigra:
     async def show(
         self, request: Request, page: str, body: Mapping[str, Any], status: int = 200, *, then: str | None = None
     ) -> Response:
-        if is_form(request) and then is not None and self._table.has("GET", then):
+        if is_person(request) and then is not None and self._table.has("GET", then):
             return see_other(f"{self.settings.mount_path}{then}")
-        if is_form(request) or wants_page(request):
+        if is_person(request):
             shown = await self.first(
                 hookspecs.render_page, request=request, page=page, context=dict(body), status=status
             )

@@ -48,6 +48,13 @@ class SignOut(Action):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StartSignUp(Action):
+    """Somebody asks for an account; `user` is what it would be, stored nowhere, whether or not the address has one."""
+
+    name: ClassVar[str] = "start_sign_up"
+
+
+@dataclass(frozen=True, kw_only=True)
 class AddAuthenticator(Action):
     """A user gets another way to prove who they are."""
 
@@ -98,6 +105,8 @@ class SignedIn(Event):
     name: ClassVar[str] = "sign_in.succeeded"
     attempts: tuple[Attempt, ...] = field(default=(), repr=False, compare=False)
     """For who counts them: the request's tries at this account."""
+    login: Login | None = field(default=None, repr=False, compare=False)
+    """For who brought the proof: what was passed, and what the new session replaces."""
 
 
 @dataclass(frozen=True, kw_only=True)

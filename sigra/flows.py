@@ -51,7 +51,16 @@ from sigra.events import (
 )
 from sigra.hooks import Calls
 from sigra.http import exchange
-from sigra.http.answers import Challenged, challenged, is_form, renewed, signed_in, signed_out, target, with_cookies_of
+from sigra.http.answers import (
+    Challenged,
+    challenged,
+    is_person,
+    renewed,
+    signed_in,
+    signed_out,
+    target,
+    with_cookies_of,
+)
 from sigra.http.body import read_mapping
 from sigra.http.redirects import safe_next
 from sigra.limits import Limits
@@ -224,7 +233,7 @@ class Seam:
             issued, user, members = result
             login = replace(login, user=user)
             answer = signed_in(request, self.auth.settings, login, issued, members, drop=(LOGIN_COOKIE,))
-        if page is None or not members or not is_form(request):
+        if page is None or not members or not is_person(request):
             return answer
         # A form that went on would lose what is told but once.
         shown = await self.auth.show(request, page, {**members, "onward": answer.headers["location"]})
@@ -333,12 +342,28 @@ class Seam:
 
     # Renew, sign out, revoke
 
-    async def renew(self, request: Request, change: Change, *, page: str | None = None, status: int = 200) -> Response:
+    async def renew(
+        self,
+        request: Request,
+        change: Change,
+        *,
+        page: str | None = None,
+        status: int = 200,
+        next: str | None = None,
+    ) -> Response:
         """Make a change and go on under a new secret; see `Auth.renew`."""
         issued, members = await self.db.transaction(partial(self._renew, request=request, change=change))
         request.scope["sigra.identity"] = _moved(_session(request), issued)
         shown = await self.auth.show(request, page, members, status) if members and page is not None else None
-        return renewed(request, self.auth.settings, issued, shown)
+        return renewed(request, self.auth.settings, issued, shown, next)
+
+    async def resume(self, request: Request, session_id: uuid.UUID) -> Identity | None:
+        """Go on as a session; see `Auth.resume`."""
+        identity = await self.calls.first(self.auth, hookspecs.identity_of_session, session_id=session_id)
+        if identity is not None:
+            exchange.of(request).identity = identity
+            request.scope.update({"sigra.identity": identity, "sigra.user": identity.user})
+        return identity
 
     async def _renew(
         self, tx: AsyncConnection, request: Request, change: Change
@@ -449,7 +474,8 @@ def _signed_in(request: Request, login: Login, issued: Issued) -> SignedIn:
     metadata = {"carrier": login.carrier, "amr": list(login.amr), "assurance": login.assurance}
     its = tuple(attempt for attempt in exchange.of(request).attempts if _covers(attempt, login.user))
     who = login.user.id
-    return SignedIn(user_id=who, actor_id=who, session_id=issued.session_id, metadata=metadata, attempts=its)
+    fact = SignedIn(user_id=who, actor_id=who, session_id=issued.session_id, metadata=metadata)
+    return replace(fact, attempts=its, login=login)
 
 
 def _renewal(request: Request, login: Login) -> Login:

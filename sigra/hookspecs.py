@@ -120,6 +120,11 @@ async def before_response(auth: Auth, request: HTTPConnection, headers: Headers)
     """Each: return headers to add to an answer that has `headers`."""
 
 
+@hookspec
+async def identity_of_session(auth: Auth, session_id: uuid.UUID) -> Identity | None:
+    """First: return whom a live session stands for, by its id; None for one that has ended, or is of another kind."""
+
+
 # Asked on the way to a credential.
 
 
@@ -138,6 +143,14 @@ async def before_attempt(auth: Auth, attempt: Attempt) -> None:
 
     Raise `InvalidCredentials` to have the proof count as wrong whatever it is (`attempt.blocked`): the answer and the
     work behind it are then those of a wrong one.
+    """
+
+
+@hookspec
+async def prove_password(auth: Auth, attempt: Attempt, user: User, password: str) -> bool | None:
+    """First: return True when it is the user's password, None where none are kept; raise `InvalidCredentials` when not.
+
+    Inside of an attempt, no transaction open; the work is the same for an account without one.
     """
 
 
@@ -222,6 +235,14 @@ async def revoke_session(auth: Auth, tx: AsyncConnection, identity: Identity) ->
 @hookspec
 async def revoke_credentials(auth: Auth, tx: AsyncConnection, user: User, reason: str, keep: uuid.UUID | None) -> None:
     """Each: end everything that the plugin issued to the user, but what belongs to the session `keep`."""
+
+
+@hookspec
+async def is_same_person(auth: Auth, request: Request, user: User) -> bool | None:
+    """Each: whether the browser that asks is shown to be who set what an account has whose address is not proven yet.
+
+    One True is enough to keep it.
+    """
 
 
 @hookspec

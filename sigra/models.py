@@ -118,6 +118,7 @@ class Login:
         authenticated_at: When everything that the account asks for is proven, UTC; None when something was waived. The
             seam sets it, for who issues.
         trust_browser: Whether the user asked that this browser be spared a second factor from now on.
+        reference: What a plugin notes of the proof that began it, as the id of a row; `SignedIn.login` has it.
         unfamiliar: Whether a plugin finds browser or place unusual for this user (`is_unfamiliar`). The seam sets it,
             for who issues.
     """
@@ -136,6 +137,7 @@ class Login:
     owed: frozenset[str] = frozenset()
     authenticated_at: datetime | None = None
     trust_browser: bool = False
+    reference: str | None = None
     unfamiliar: bool = False
 
     def passed(
@@ -256,11 +258,14 @@ class Cookie:
     Args:
         name: Without prefix: `sigra`, `sigra-login`, …
         max_age: Seconds; None for as long as the browser runs, 0 to delete.
+        cross_site: Whether it comes along with forms that other sites' pages post (`SameSite=None`), as an answer may.
+            Nothing may be done for such a request but what it brings its own proof for.
     """
 
     name: str
     value: str = field(repr=False)
     max_age: int | None = None
+    cross_site: bool = False
 
 
 @dataclass(frozen=True, slots=True)

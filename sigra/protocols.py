@@ -20,7 +20,7 @@ from starlette.responses import Response
 from sigra.db import Database
 from sigra.events import Action, Event
 from sigra.messages import MailRequest, Message
-from sigra.models import Attempt, Authenticator, Cookie, HeldToken, Login, MintedSecret, Status, User
+from sigra.models import Attempt, Authenticator, Cookie, HeldToken, Identity, Login, MintedSecret, Status, User
 from sigra.settings import Settings
 
 P = ParamSpec("P")
@@ -80,8 +80,11 @@ class Users(Protocol):
         """Change what the user is called, and in which language mails are written."""
         ...
 
-    async def move(self, tx: AsyncConnection, user: User, email: str) -> User:
-        """Give the account another address, which was proven.
+    async def move(self, tx: AsyncConnection, user: User, email: str, *, proven: bool = True) -> User:
+        """Give the account another address.
+
+        Args:
+            proven: Whether somebody was shown to read its mailbox.
 
         Raises:
             ValidationFailed: It is not an address.
@@ -217,11 +220,20 @@ class Authenticators(Protocol):
         ...
 
     async def added(
-        self, tx: AsyncConnection, user: User, authenticator: Authenticator, request: HTTPConnection | None = None
+        self,
+        tx: AsyncConnection,
+        user: User,
+        authenticator: Authenticator,
+        request: HTTPConnection | None = None,
+        *,
+        tell: bool = True,
     ) -> Mapping[str, Any]:
         """Call it once the new one is stored, the user locked: asks whether it may be, records it, tells the mailbox.
 
         The first one of kind `mfa` ends every proof that was given before it; sessions stay, and are not fresh.
+
+        Args:
+            tell: Whether the mailbox is told by `factor_added`; the plugin may have a mail of its own.
 
         Returns:
             What other plugins add to the answer, for one time: recovery codes.
@@ -229,11 +241,20 @@ class Authenticators(Protocol):
         ...
 
     async def removed(
-        self, tx: AsyncConnection, user: User, authenticator: Authenticator, request: HTTPConnection | None = None
+        self,
+        tx: AsyncConnection,
+        user: User,
+        authenticator: Authenticator,
+        request: HTTPConnection | None = None,
+        *,
+        tell: bool = True,
     ) -> None:
         """Call it once one is gone, the user locked: asks whether it may be, and records it.
 
         All sessions and tokens of the user end but the request's own, and the mailbox is told.
+
+        Args:
+            tell: Whether the mailbox is told by `factor_removed`.
 
         Raises:
             LastAuthenticator: It was the last way in.
@@ -381,7 +402,15 @@ class Auth(Protocol):
         """
         ...
 
-    async def renew(self, request: Request, change: Change, *, page: str | None = None, status: int = 200) -> Response:
+    async def renew(
+        self,
+        request: Request,
+        change: Change,
+        *,
+        page: str | None = None,
+        status: int = 200,
+        next: str | None = None,
+    ) -> Response:
         """Make a change to whoever asks, and go on under a new session id and secret, in one transaction.
 
         For what ends proofs and other sessions: a new password, a factor removed. `change(tx, user)` gets the user
@@ -391,10 +420,18 @@ class Auth(Protocol):
         Args:
             page: When `change` returns a mapping, it is the answer instead: JSON, or that page for a form.
             status: Of that answer.
+            next: Where a browser goes on to; what the request says when omitted.
 
         Raises:
             Unauthenticated: Nobody is signed in, or the session or what it was let in by has ended meanwhile.
             SessionRequired: The credential has no session.
+        """
+        ...
+
+    async def resume(self, request: Request, session_id: uuid.UUID) -> Identity | None:
+        """Have a request without an identity (`cross_origin`) go on as the session that began it; None when it ended.
+
+        For what brings proof that this browser's session began it: an answer from elsewhere that was waited for.
         """
         ...
 
@@ -474,6 +511,6 @@ class Auth(Protocol):
         JSON too where no plugin renders that page.
 
         Args:
-            then: The path of a page, relative to the mount path, that a form goes on to (303) instead.
+            then: The path of a page, relative to the mount path, that a person goes on to (303) instead.
         """
         ...

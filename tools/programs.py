@@ -31,7 +31,7 @@ PACKAGES = {
     "mariadb": ("mariadb-server-core", "mariadb-client-core"),
 }
 NODE = Path(__file__).resolve().parent.parent / ".node"
-NODE_PACKAGES = {"@simplewebauthn/server": "14.0.3"}
+NODE_PACKAGES = {"@simplewebauthn/server": "14.0.3", "oidc-provider": "9.13.3"}
 """Other implementations that ours are compared with, for node, at the versions that were tried."""
 ALWAYS = ("redis-server", "chromium", "oathtool", "nodejs", "npm")
 INSTALL = ("apt-get", "install", "--yes", "--no-install-recommends")
@@ -77,9 +77,10 @@ def install(packages: Sequence[str]) -> None:
 
 def install_node_packages() -> None:
     """Install what the tests run in node, into a folder of the tree; needs no rights."""
-    wanted = [f"{name}@{version}" for name, version in NODE_PACKAGES.items() if installed_version(name) != version]
-    if not wanted:
+    if all(installed_version(name) == version for name, version in NODE_PACKAGES.items()):
         return
+    # All at once: what it is not asked for, and is in no list, npm removes.
+    wanted = [f"{name}@{version}" for name, version in NODE_PACKAGES.items()]
     NODE.mkdir(exist_ok=True)
     options = ["--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
     command = ["npm", "install", f"--prefix={NODE}", *options, *wanted]

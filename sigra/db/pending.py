@@ -107,6 +107,7 @@ def _packed(login: Login) -> dict[str, Any]:
         "level": login.level,
         "guessable": login.guessable,
         "trust_browser": login.trust_browser,
+        "reference": login.reference,
         "replaces": str(login.replaces) if login.replaces else None,
     }
 
@@ -124,6 +125,7 @@ def _unpacked(packed: Mapping[str, Any], user: User, id: uuid.UUID) -> Login:
         level=packed["level"],
         guessable=packed["guessable"],
         trust_browser=packed["trust_browser"],
+        reference=packed.get("reference"),
         replaces=uuid.UUID(packed["replaces"]) if packed["replaces"] else None,
         pending=id,
     )

@@ -163,8 +163,11 @@ class UserTable:
         await self._update(tx, user, email_verified_at=self._clock())
         return replace(user, email_verified=True)
 
-    async def move(self, tx: AsyncConnection, user: User, email: str) -> User:
-        """Give the account another address, which was proven.
+    async def move(self, tx: AsyncConnection, user: User, email: str, *, proven: bool = True) -> User:
+        """Give the account another address.
+
+        Args:
+            proven: Whether somebody was shown to read its mailbox.
 
         Raises:
             ValidationFailed: It is not an address.
@@ -173,10 +176,11 @@ class UserTable:
         typed, canonical = _spellings(email)
         try:
             async with tx.begin_nested():
-                await self._update(tx, user, email=typed, email_canonical=canonical, email_verified_at=self._clock())
+                verified_at = self._clock() if proven else None
+                await self._update(tx, user, email=typed, email_canonical=canonical, email_verified_at=verified_at)
         except IntegrityError as error:
             raise Conflict("This address has an account already.") from error
-        return replace(user, email=typed, email_verified=True)
+        return replace(user, email=typed, email_verified=proven)
 
     async def delete(self, tx: AsyncConnection, user: User) -> None:
         """Delete the account; what points at it goes with it."""

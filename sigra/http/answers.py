@@ -61,6 +61,11 @@ def wants_page(connection: HTTPConnection) -> bool:
     return is_get and "text/html" in connection.headers.get("accept", "")
 
 
+def is_person(request: HTTPConnection) -> bool:
+    """Whether somebody looks on: a form was posted, or a page is to be shown."""
+    return is_form(request) or wants_page(request)
+
+
 def target(request: Request) -> str | None:
     """`next` of the form that was posted, else of the address."""
     inside = exchange.typed(request).get("next")
@@ -99,7 +104,7 @@ def signed_in(
         drop: Names of cookies that have done their work.
     """
     response: Response
-    if is_form(request):
+    if is_person(request):
         response = see_other(login.next or settings.home)
     else:
         response = JSONResponse({**members, "status": "signed_in", "user": login.user.public(), **issued.body})
@@ -110,7 +115,7 @@ def signed_in(
 def challenged(request: Request, settings: Settings, result: Challenged) -> Response:
     """The answer that says what is still owed; the token comes in a cookie and, for JSON, in the body."""
     response: Response
-    if is_form(request):
+    if is_person(request):
         response = see_other(f"{settings.mount_path}/login/challenge")
     else:
         response = JSONResponse(result.body(), status_code=202)
@@ -136,20 +141,30 @@ def signed_out(request: Request, settings: Settings, drop: Sequence[str]) -> Res
 
 
 def renewed(
-    request: Request, settings: Settings, issued: Sequence[Issued], response: Response | None = None
+    request: Request,
+    settings: Settings,
+    issued: Sequence[Issued],
+    response: Response | None = None,
+    next: str | None = None,
 ) -> Response:
     """The answer that carries the present session's new secret.
 
     Args:
         response: The answer; one that says nothing else when omitted.
+        next: Where a browser goes on to.
     """
-    return _done(request, settings, [cookie for one in issued for cookie in one.cookies], response)
+    return _done(request, settings, [cookie for one in issued for cookie in one.cookies], response, next)
 
 
 def _done(
-    request: Request, settings: Settings, cookies: Sequence[Cookie], response: Response | None = None
+    request: Request,
+    settings: Settings,
+    cookies: Sequence[Cookie],
+    response: Response | None = None,
+    next: str | None = None,
 ) -> Response:
     if response is None:
-        response = see_other(destination(settings, target(request))) if is_form(request) else Response(status_code=204)
+        on = destination(settings, next or target(request))
+        response = see_other(on) if is_person(request) else Response(status_code=204)
     add_cookies(response, settings, cookies)
     return response

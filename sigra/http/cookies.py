@@ -59,7 +59,8 @@ def _text(value: bytes, name_length: int) -> str:
 
 
 def set_cookie(cookie: Cookie, settings: Settings) -> str:
-    """The value of a `Set-Cookie` header: host-only, not for scripts, not sent along by other sites.
+    """The value of a `Set-Cookie` header: host-only, not for scripts, and not sent along by other sites but where
+    the cookie says so.
 
     Raises:
         ValueError: A browser would not keep it as it is.
@@ -67,8 +68,10 @@ def set_cookie(cookie: Cookie, settings: Settings) -> str:
     name = settings.cookie_name(cookie.name)
     if not _NAME.fullmatch(name) or not _VALUE.fullmatch(cookie.value) or len(name) + len(cookie.value) > LIMIT:
         raise ValueError(f"the cookie {cookie.name!r} has a name or value that no browser keeps")
-    secure = ["Secure"] if settings.https else []
-    return "; ".join([f"{name}={cookie.value}", "Path=/", *secure, "HttpOnly", "SameSite=Lax", *_age(cookie)])
+    # Browsers drop `SameSite=None` without `Secure`, which they take from localhost too (RFC 6265bis, 5.7).
+    secure = ["Secure"] if settings.https or cookie.cross_site else []
+    site = "SameSite=None" if cookie.cross_site else "SameSite=Lax"
+    return "; ".join([f"{name}={cookie.value}", "Path=/", *secure, "HttpOnly", site, *_age(cookie)])
 
 
 def _age(cookie: Cookie) -> list[str]:

@@ -15,8 +15,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from sigra import Action, ConfigurationError, Event, Refused, Sigra, hookimpl
 from sigra.db import UserColumns
+from sigra.events import StartSignUp
 from sigra.plugins.password import Password
-from sigra.plugins.signup import SignUp, StartSignUp
+from sigra.plugins.signup import SignUp
 from sigra.plugins.signup.shapes import SignUpBody
 from sigra.testing import PASSWORD, Client, FrozenClock, cheap_settings, create_tables, make_user
 from tests.apps import Postbox, application, running

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
+from sigra import hookspecs
 from sigra.addresses import canonical_email
 from sigra.errors import InvalidCredentials, LoginExpired
 from sigra.models import Identity, User
@@ -89,9 +90,11 @@ async def _is_its(auth: Auth, request: Request, user: User, own: PendingSignUp |
     if identity is not None and identity.user.id == user.id:
         return True
     try:
-        return (await auth.pending(request)).user.id == user.id
+        if (await auth.pending(request)).user.id == user.id:
+            return True
     except LoginExpired:
-        return False
+        pass
+    return any(await auth.each(hookspecs.is_same_person, request=request, user=user))
 
 
 def _enrolls(own: PendingSignUp | None) -> bool:

@@ -172,6 +172,11 @@ class Password:
             await self._rehash(auth, user, usable, password)
         return user
 
+    @hookimpl
+    async def prove_password(self, auth: Auth, attempt: Attempt, user: User, password: str) -> bool:
+        await self.prove(auth, attempt, user, password)
+        return True
+
     async def has_one(self, auth: Auth, user: User) -> bool:
         """Whether the account has a password."""
         return await self._stored(auth, user.id) is not None

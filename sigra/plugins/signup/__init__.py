@@ -1,6 +1,6 @@
 """Sign-up: what is asked for waits beside the accounts until its address is proven."""
 
 from sigra.plugins.signup.pending import PendingSignUp
-from sigra.plugins.signup.plugin import COOKIE, SignUp, SignUpRequested, StartSignUp
+from sigra.plugins.signup.plugin import COOKIE, SignUp, SignUpRequested
 
-__all__ = ["COOKIE", "PendingSignUp", "SignUp", "SignUpRequested", "StartSignUp"]
+__all__ = ["COOKIE", "PendingSignUp", "SignUp", "SignUpRequested"]

@@ -19,7 +19,7 @@ from sigra import hookspecs
 from sigra.addresses import canonical_email
 from sigra.answers import HTML, Challenged
 from sigra.errors import Conflict, FieldError, ValidationFailed
-from sigra.events import Action, Event
+from sigra.events import Event, StartSignUp
 from sigra.hookspecs import hookimpl
 from sigra.http.routing import Route
 from sigra.messages import MailRequest, Message
@@ -40,13 +40,6 @@ CHECK_MAIL = "email/verify"
 """The page that goes on from here."""
 
 BATCH = 1_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class StartSignUp(Action):
-    """Somebody asks for an account; `user` is what it would be, stored nowhere, whether or not the address has one."""
-
-    name: ClassVar[str] = "start_sign_up"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,64 @@
+"""Which sign-outs of a provider were heard, so that none is heard twice, and none comes too early to be heeded."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from datetime import timedelta
+
+from sqlalchemy import Column, MetaData, Table, insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from sigra import Auth
+from sigra.db import Digest, Id, UTCDateTime, delete_batch
+from sigra_oauth.errors import OAuthFailed
+from sigra_oauth.provider import LoggedOut
+
+LIFETIME = timedelta(hours=25)
+"""Longer than an answer of a provider may wait for what else is asked."""
+
+
+class Logouts:
+    """`sigra_oauth_logouts`."""
+
+    def __init__(self, metadata: MetaData) -> None:
+        self.table = Table(
+            "sigra_oauth_logouts",
+            metadata,
+            Column("id", Id(), primary_key=True),
+            Column("token_digest", Digest(), nullable=False, unique=True),
+            Column("session_digest", Digest(), index=True),
+            Column("expires_at", UTCDateTime, nullable=False, index=True),
+        )
+
+    async def note(self, auth: Auth, tx: AsyncConnection, told: LoggedOut) -> None:
+        """Hear a sign-out once.
+
+        Raises:
+            OAuthFailed: It was heard before (Back-Channel Logout 1.0, section 2.6, step 8).
+        """
+        values = {
+            "id": uuid.UUID(bytes=auth.random(16), version=4),
+            "token_digest": _digest("token", told.issuer, told.id),
+            "session_digest": None if told.session is None else _digest("session", told.issuer, told.session),
+            "expires_at": max(told.expires_at, auth.clock() + LIFETIME),
+        }
+        try:
+            async with tx.begin_nested():
+                await tx.execute(insert(self.table).values(values))
+        except IntegrityError:
+            raise OAuthFailed("the logout token was used before (jti)") from None
+
+    async def has_ended(self, tx: AsyncConnection, issuer: str, session: str) -> bool:
+        """Whether a session there has ended."""
+        query = select(self.table.c.id).where(self.table.c.session_digest == _digest("session", issuer, session))
+        return (await tx.execute(query.limit(1))).first() is not None
+
+    async def sweep(self, auth: Auth, tx: AsyncConnection) -> bool:
+        """Delete a batch of what nobody can tell again; whether more may be left."""
+        return await delete_batch(tx, self.table, self.table.c.expires_at <= auth.clock())
+
+
+def _digest(kind: str, issuer: str, name: str) -> bytes:
+    return hashlib.sha256(f"{kind}:{len(issuer)}:{issuer}{name}".encode()).digest()
