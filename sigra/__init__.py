@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sigra.addresses import canonical_email
     from sigra.core import Sigra
     from sigra.errors import (
+        AccountDisabled,
         ConfigurationError,
         Conflict,
         FieldError,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FIRST_AUTHENTICATOR",
+    "AccountDisabled",
     "Action",
     "AddAuthenticator",
     "Attempt",
@@ -132,6 +134,7 @@ _HOMES = {
     "addresses": ("canonical_email",),
     "core": ("Sigra",),
     "errors": (
+        "AccountDisabled",
         "ConfigurationError",
         "Conflict",
         "FieldError",

@@ -213,7 +213,8 @@ class Sigra:
 
     async def _serve(self) -> None:
         """Start, and do later work beside the requests."""
-        await self.start()
+        if self._open is None:
+            await self.start()
         if self.settings.worker:
             self.worker.start()
 

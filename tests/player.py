@@ -38,7 +38,7 @@ sigra() {
   case "$1 ${2-}" in
     "users create") printf '%s\\n' "$PASSWORD" | "$BIN/sigra" "$@" --password-stdin ;;
     # A reader has installed what the page says: not the distributions that lie beside Sigra here.
-    "doctor ") SIGRA_PLUGINS="${SIGRA_PLUGINS-defaults,-audit,-lockout,-passkeys,-totp}" "$BIN/sigra" "$@" ;;
+    "doctor ") SIGRA_PLUGINS="${SIGRA_PLUGINS-defaults,-audit,-lockout,-oauth,-passkeys,-totp}" "$BIN/sigra" "$@" ;;
     *) "$BIN/sigra" "$@" ;;
   esac
 }

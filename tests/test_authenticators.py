@@ -102,6 +102,30 @@ async def test_hc46_what_is_added_is_recorded_and_told_to_the_mailbox(database: 
     assert "This was added to your account at localhost: safe." in at.box.messages[0].text
 
 
+async def test_hc46_what_is_told_otherwise_is_recorded_all_the_same(database: str) -> None:
+    async with house(database) as at:
+        user, [id] = await at.user(1)
+        auth = at.client.sigra
+        its = {"user": user, "authenticator": at.safes.described(id), "tell": False}
+        await auth.db.transaction(partial(auth.authenticators.added, **its))
+        await auth.db.transaction(partial(auth.authenticators.removed, **its))
+
+        assert await at.mails() == []
+    for fact in ("added", "removed"):
+        assert at.recorded(f"authenticator.{fact}") == [(user.id, described(id))]
+
+
+async def test_hc33_a_removal_that_is_told_otherwise_ends_every_session(database: str) -> None:
+    async with house(database) as at:
+        user, [id] = await at.user(1)
+        another = await at.another_browser(user)
+        auth = at.client.sigra
+        remove = partial(auth.authenticators.removed, user=user, authenticator=at.safes.described(id), tell=False)
+        await auth.db.transaction(remove)
+
+        assert (await another.get("/auth/session")).status_code == 401
+
+
 class Spare:
     """Gives out something once, whenever there is another way to prove who one is."""
 

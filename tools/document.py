@@ -1,4 +1,4 @@
-"""Write what the pages of docs/ have from the code: settings, commands, hooks, errors, events, routes.
+"""Write what the pages of docs/ have from the code: settings, commands, hooks, errors, events, routes, presets.
 
 Run it after a change of one of these: `.venv/bin/python -m tools.document`.
 """
@@ -11,6 +11,7 @@ from tools import (
     document_events,
     document_hooks,
     document_http,
+    document_presets,
     document_settings,
     draw_hooks,
 )
@@ -23,6 +24,7 @@ REFERENCES = (
     document_errors,
     document_events,
     document_http,
+    document_presets,
 )
 
 

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
@@ -137,6 +138,7 @@ def _message(purpose: str, secret: str) -> bytes:
     return b"%b\0%b" % (_label(purpose), _bytes(secret))
 
 
+@lru_cache(maxsize=256)
 def _label(purpose: str) -> bytes:
     if "\0" in purpose:
         raise ValueError("a purpose cannot hold a NUL")

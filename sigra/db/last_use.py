@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Table, bindparam, update
@@ -22,6 +23,11 @@ GATHERING = 1.0
 """Seconds in which the uses of one batch gather."""
 
 _log = logging.getLogger("sigra")
+
+
+@lru_cache(maxsize=256)
+def _interval(within: timedelta) -> timedelta:
+    return min(INTERVAL, within / 4)
 
 
 class LastUse:
@@ -45,7 +51,7 @@ class LastUse:
         Args:
             within: The age at which an unused row ends: the shorter it is, the sooner its use is written.
         """
-        interval = INTERVAL if within is None else min(INTERVAL, within / 4)
+        interval = INTERVAL if within is None else _interval(within)
         last = row["last_used_at"]
         if last is None or now - last >= interval:
             self._noted[row["id"]] = now

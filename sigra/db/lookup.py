@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Column, ColumnElement, Table, select
 
@@ -17,8 +16,7 @@ from sigra.errors import ConfigurationError
 from sigra.models import User
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """The row behind a secret and the active user that it points at.
 
     Args:
@@ -26,7 +24,10 @@ class Found:
     """
 
     user: User
-    row: Mapping[str, Any] = field(repr=False)
+    row: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"Found(user={self.user!r})"  # a row has the digest of a secret
 
 
 class Lookup:

@@ -20,6 +20,12 @@ TIME_LIMIT = 5.0
 BATCH = 512
 """Secrets that go into one statement, at most."""
 
+CROWD = 8
+"""Look-ups of one statement from which on the next one waits for as many."""
+
+WINDOW = 0.001
+"""Seconds that it waits, at most; as short as event loops' timers go."""
+
 _Answer = asyncio.Future[Any]
 _Asked = tuple[Sequence[bytes], _Answer]
 
@@ -59,6 +65,8 @@ class _Line:
         self._reading, self._loop = reading, loop
         self._waiting: dict[Query, list[_Asked]] = {}
         self._begun = False
+        self._asked = self._crowd = 0
+        self._gathered: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         # Of no request: one that is cancelled does not end what its neighbours wait for.
         self._context = Context()
@@ -66,8 +74,11 @@ class _Line:
     def ask(self, query: Query, digests: Sequence[bytes]) -> _Answer:
         answer: _Answer = self._loop.create_future()
         self._waiting.setdefault(query, []).append((digests, answer))
+        self._asked += 1
         if not self._begun:
             self._begin()
+        elif self._gathered is not None and self._asked >= self._crowd:
+            self._go_on()
         return answer
 
     def _begin(self) -> None:
@@ -84,6 +95,7 @@ class _Line:
     def _run_at_once(self) -> None:
         """Answer what can be answered without waiting, and leave the rest to a task."""
         waiting, self._waiting = self._waiting, {}
+        self._asked = 0
         for query, asked in waiting.items():
             for start in range(0, len(asked), BATCH):
                 some = asked[start : start + BATCH]
@@ -101,6 +113,9 @@ class _Line:
     async def _run(self) -> None:
         try:
             while self._waiting:
+                if self._asked < self._crowd >= CROWD:
+                    await self._gather()
+                self._crowd, self._asked = self._asked, 0
                 waiting, self._waiting = self._waiting, {}
                 for query, asked in waiting.items():
                     for start in range(0, len(asked), BATCH):
@@ -113,6 +128,18 @@ class _Line:
             self._task, self._begun = None, False
             if self._waiting:
                 self._begin()
+
+    async def _gather(self) -> None:
+        """Wait for those who asked together last time: answered together, they come back together."""
+        self._gathered = self._loop.create_future()
+        timer = self._loop.call_later(WINDOW, self._go_on)
+        await self._gathered
+        timer.cancel()
+
+    def _go_on(self) -> None:
+        if self._gathered is not None:
+            self._gathered.set_result(None)
+            self._gathered = None
 
     async def _answer(self, query: Query, asked: Sequence[_Asked]) -> None:
         wanted = _wanted(asked)

@@ -96,9 +96,10 @@ class Pages:
         if page == ACCOUNT and request.scope["sigra.user"] is None:
             page = LOGIN
         if page == LOGIN:
-            # Where another form wanted to go is no place to go to after signing in: what it wanted was not done.
+            # Where another form wanted to go is no place to go to after signing in, unless it says so: what it wanted
+            # was not done.
             own = str(given["posted"]).split("/")[0] == LOGIN
-            given["next"] = request.query_params.get("next") if own else None
+            given["next"] = request.query_params.get("next") if own else context.get("next")
         if page == CHALLENGE:
             try:
                 given["login"] = await auth.pending(request)

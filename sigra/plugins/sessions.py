@@ -165,7 +165,7 @@ class Sessions:
         now = auth.clock()
         if found is None or not _is_alive(found.row, now):
             raise InvalidToken
-        self.last_use.note(found.row, now, within=timedelta(seconds=found.row["idle_seconds"]))
+        self.last_use.note(found.row, now, within=_seconds(found.row["idle_seconds"]))
         return _identity(found.user, found.row)
 
     @hookimpl
@@ -365,8 +365,13 @@ def _cookie(secret: MintedSecret, row: Mapping[str, Any], now: datetime) -> Cook
 
 
 def _is_alive(row: Mapping[str, Any], now: datetime) -> bool:
-    idle = timedelta(seconds=row["idle_seconds"])
-    return bool(now < row["expires_at"] and now < row["last_used_at"] + idle)
+    return bool(now < row["expires_at"] and now < row["last_used_at"] + _seconds(row["idle_seconds"]))
+
+
+@lru_cache(maxsize=256)
+def _seconds(count: int) -> timedelta:
+    """There are few different ones, too."""
+    return timedelta(seconds=count)
 
 
 @lru_cache(maxsize=256)

@@ -84,6 +84,13 @@ def test_hc34_over_http_on_localhost_a_cookie_is_bare_and_not_secure():
     assert header == "sigra=abc; Path=/; HttpOnly; SameSite=Lax"
 
 
+@pytest.mark.parametrize("settings", [SECURE, LOCAL], ids=["https", "localhost"])
+def test_hc31_a_cookie_of_other_sites_forms_is_secure_wherever_it_is_set(settings):
+    header = set_cookie(Cookie("sigra", "abc", cross_site=True), settings)
+
+    assert header == f"{settings.cookie_name('sigra')}=abc; Path=/; Secure; HttpOnly; SameSite=None"
+
+
 def test_age_zero_deletes_for_old_browsers_too():
     header = set_cookie(Cookie("sigra", "", 0), SECURE)
 

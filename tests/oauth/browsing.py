@@ -39,6 +39,7 @@ class Browser(httpx2.AsyncClient):
 
     def __init__(self, origin: str) -> None:
         super().__init__(base_url=origin, follow_redirects=True, trust_env=False, timeout=20)
+        self.event_hooks = {"request": [as_a_browser]}
 
     async def start(self, name: str = "oidc", **body: Any) -> str:
         """Where the application sends it."""
@@ -68,6 +69,12 @@ class Browser(httpx2.AsyncClient):
         """The present one; None without."""
         response = await self.get("/auth/session")
         return response.json()["session"] if response.status_code == 200 else None
+
+
+async def as_a_browser(request: httpx2.Request) -> None:
+    """A link that is followed has no type of a form's, from which it came by redirects."""
+    if request.method == "GET":
+        request.headers.pop("content-type", None)
 
 
 @asynccontextmanager

@@ -163,7 +163,7 @@ def dripping(*_: Any) -> Response:
 
 @cache
 def bomb() -> bytes:
-    return gzip.compress(json.dumps({"filler": "a" * 64 * 1024 * 1024}).encode())
+    return gzip.compress(json.dumps({"filler": "a" * 8 * 1024 * 1024}).encode())
 
 
 def exploding(*_: Any) -> Response:

@@ -84,7 +84,7 @@ WRONG_ANSWERS: Mapping[str, Fault] = {
     "token-redirects": Fault("sends us elsewhere for tokens", cases=(30,), **instead("token", redirected)),
     "token-redirects-to-itself": Fault("sends us around for tokens", cases=(30,), **instead("token", to_itself)),
     "token-endless": Fault("sends a GiB of tokens", cases=(30,), **instead("token", endless)),
-    "token-explodes": Fault("sends 64 MiB in few bytes", cases=(30,), **instead("token", exploding)),
+    "token-explodes": Fault("sends 8 MiB in few bytes", cases=(30,), **instead("token", exploding)),
     "token-hangs-up": Fault("hangs up in the middle", UNAVAILABLE, (30,), **instead("token", broken)),
     "token-drips": Fault("sends a byte now and then", UNAVAILABLE, (30,), **instead("token", dripping)),
     # Its configuration (hard case 30)

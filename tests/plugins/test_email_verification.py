@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from sigra import Event, Refused, Sigra, hookimpl
+from sigra import Event, Refused, Sigra, User, hookimpl
 from sigra.plugins.email_verification.shapes import Proof
 from sigra.plugins.password import Password
 from sigra.testing import PASSWORD, Client, FrozenClock, cheap_settings, make_api_key, make_user
@@ -278,6 +279,52 @@ async def test_the_same_person_keeps_everything(how: str, database: str, box: Po
         assert answer.status_code == 204
         assert await works(client, PASSWORD)
         assert await keys(client, user) == 1
+
+
+@dataclass
+class Knows:
+    """Says of whoever asks whether it is who made the account."""
+
+    answer: bool | None
+    name: str = "knows"
+    api: int = 1
+    asked: list[User] = field(default_factory=list)
+
+    @hookimpl
+    async def is_same_person(self, user: User) -> bool | None:
+        self.asked.append(user)
+        return self.answer
+
+
+@pytest.mark.parametrize("answers", [[True], [False, True], [True, None]])
+async def test_what_a_plugin_knows_of_the_browser_keeps_everything(
+    answers: list[bool | None], database: str, box: Postbox
+) -> None:
+    knowing = [Knows(answer, f"knows_{place}") for place, answer in enumerate(answers)]
+    async with with_box(database, box, *knowing) as client:
+        user = await unproven(client)
+        token = await again(browser(client), box)
+        answer = await verify(browser(client), token)
+
+        assert answer.status_code == 204
+        assert await works(client, PASSWORD)
+        assert await keys(client, user) == 1
+    assert {one.id for its in knowing for one in its.asked} == {user.id}
+
+
+@pytest.mark.parametrize("answers", [[], [False], [None], [False, None]])
+async def test_hc01_a_browser_that_no_plugin_knows_ends_all_that_was_set(
+    answers: list[bool | None], database: str, box: Postbox
+) -> None:
+    knowing = [Knows(answer, f"knows_{place}") for place, answer in enumerate(answers)]
+    async with with_box(database, box, *knowing) as client:
+        user = await unproven(client)
+        token = await again(browser(client), box)
+        answer = await verify(browser(client), token)
+
+        assert answer.status_code == 204
+        assert not await has_password(client)
+        assert await keys(client, user) == 0
 
 
 async def test_hc01_anybody_else_ends_all_that_was_set(database: str, box: Postbox) -> None:

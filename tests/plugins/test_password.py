@@ -3,16 +3,19 @@
 import asyncio
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import argon2
 import pytest
 from sqlalchemy import event, select
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 
-from sigra import Attempt, Event, hookimpl
+from sigra import Attempt, Auth, Event, InvalidCredentials, Route, User, hookimpl, hookspecs
 from sigra.crypto.pool import usable_cores
 from sigra.plugins.password import Password
-from sigra.testing import PASSWORD, cheap_settings, make_user
+from sigra.testing import PASSWORD, Client, cheap_settings, make_user
 from tests.apps import running
 
 
@@ -365,3 +368,86 @@ async def test_hc37_a_poisoned_host_changes_no_redirect() -> None:
 
     assert response.headers["location"] == "/"
     assert "evil" not in str(response.headers)
+
+
+# Beside another proof
+
+
+@dataclass
+class Beside:
+    """Asks for a user's password where another proof is looked at."""
+
+    user: User | None = None
+    name: str = "beside"
+    api: int = 1
+
+    @hookimpl
+    def register_routes(self, auth: Auth) -> list[Route]:
+        return [Route("/beside", partial(self.prove, auth), methods=["POST"])]
+
+    async def prove(self, auth: Auth, request: Request) -> JSONResponse:
+        """POST /beside: what the plugin for passwords says."""
+        assert self.user is not None
+        password = (await request.json())["password"]
+        async with auth.attempt(request, method="password", user=self.user) as attempt:
+            asked = hookspecs.prove_password
+            return JSONResponse(await auth.first(asked, attempt=attempt, user=self.user, password=password))
+
+
+@dataclass
+class Blocks:
+    """Has every proof count as wrong."""
+
+    name: str = "blocks"
+    api: int = 1
+
+    @hookimpl
+    async def before_attempt(self) -> None:
+        raise InvalidCredentials
+
+
+async def beside(client: Client, password: str) -> tuple[int, Any]:
+    answer = await client.post("/auth/beside", json={"password": password})
+    body = answer.json()
+    return answer.status_code, body["code"] if answer.status_code != 200 else body
+
+
+async def test_hc02_the_right_password_alone_proves_something_beside_another_proof(database: str) -> None:
+    door, recorder = Beside(), Recorder()
+    async with running(database, ["defaults", door, recorder]) as client:
+        door.user = await make_user(client.sigra)
+
+        assert await beside(client, PASSWORD) == (200, True)
+        assert await beside(client, "wrong") == (401, "invalid_credentials")
+    assert [one.name for one in recorder.seen if isinstance(one, Event)][1:] == ["sign_in.failed"]
+
+
+@pytest.mark.parametrize("why", ["no password", "disabled", "blocked"])
+async def test_hc39_a_password_beside_another_proof_is_wrong_in_the_same_work(
+    database: str, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    door, work = Beside(), []
+    async with running(database, ["defaults", door, *([Blocks()] if why == "blocked" else [])]) as client:
+        auth = client.sigra
+        verify = auth.hasher.verify
+
+        async def counted(hash: str | None, password: str) -> bool:
+            work.append(hash is None)
+            return await verify(hash, password)
+
+        monkeypatch.setattr(auth.hasher, "verify", counted)
+        door.user = await make_user(auth, password=None if why == "no password" else PASSWORD)
+        if why == "disabled":
+            await auth.db.transaction(partial(auth.users.set_status, user=door.user, status="disabled"))
+            door.user = await auth.users.by_id(door.user.id)
+
+        assert await beside(client, PASSWORD) == (401, "invalid_credentials")
+    assert work == [True]
+
+
+async def test_where_no_passwords_are_kept_nobody_says_anything_of_one() -> None:
+    door = Beside()
+    async with running("sqlite:///:memory:", ["sessions", door]) as client:
+        door.user = await make_user(client.sigra, password=None)
+
+        assert await beside(client, PASSWORD) == (200, None)

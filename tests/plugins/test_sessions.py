@@ -1,10 +1,13 @@
 """Sessions: how long they live, what ends them, and what is never told."""
 
+import uuid
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import select
 
+from sigra import hookspecs
 from sigra.plugins.sessions import Sessions
 from sigra.testing import Client, FrozenClock, make_api_key, make_user
 from tests.apps import running
@@ -94,6 +97,23 @@ async def test_last_use_is_written_at_most_every_five_minutes(database: str) -> 
 
     assert early == clock() - timedelta(minutes=6)
     assert late == clock()
+
+
+async def test_a_session_is_known_by_its_id_while_it_lives(database: str) -> None:
+    clock = FrozenClock()
+    async with running(database, clock=clock) as client:
+        user = await make_user(client.sigra)
+        id = uuid.UUID((await client.sign_in(user)).json()["session"]["id"])
+        ask = partial(client.sigra.first, hookspecs.identity_of_session)
+        alive = await ask(session_id=id)
+        unknown = await ask(session_id=uuid.UUID(int=1))
+        clock.tick(timedelta(hours=24))
+        too_old = await ask(session_id=id)
+
+    assert alive is not None
+    assert (alive.user.id, alive.session_id, alive.method, alive.amr) == (user.id, id, "session", ("pwd",))
+    assert alive.authenticated_at == FrozenClock()()
+    assert (unknown, too_old) == (None, None)
 
 
 async def test_hc32_a_slow_use_does_not_bring_back_a_session_that_was_signed_out(database: str) -> None:

@@ -22,7 +22,10 @@ def findings(auth: Sigra) -> Iterator[Finding]:
     section = getattr(auth.settings, OWN, None)
     if section is None or section.demand == "optional":
         return
-    if not set(auth.calls.asked(hookspecs.authenticators_for_user)) - NO_FACTORS:
+    had = set(auth.calls.asked(hookspecs.authenticators_for_user))
+    # An account of a provider is had, too, and nobody is asked for it after a password.
+    asked_for = set(auth.calls.asked(hookspecs.challenges_for_login))
+    if not (had & asked_for) - NO_FACTORS:
         yield Finding(
             OPTION,
             f"It is {section.demand}, and no active plugin brings a second factor: nobody can sign in.",

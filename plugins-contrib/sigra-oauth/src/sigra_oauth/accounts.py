@@ -20,7 +20,12 @@ Address = tuple[str | None, bool]
 
 
 def walk(document: object, path: str) -> Any:
-    """What a dotted path leads to; None when it leads nowhere."""
+    """What a dotted path leads to; None when it leads nowhere.
+
+    The whole path may be one name, since some are URLs.
+    """
+    if isinstance(document, Mapping) and path in document:
+        return document[path]
     for member in path.split(".") if path else ():
         if not isinstance(document, Mapping):
             return None

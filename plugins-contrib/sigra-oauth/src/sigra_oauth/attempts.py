@@ -80,7 +80,8 @@ class Attempt:
 
     def asked(self, redirect_uri: str, state: str) -> Asked:
         """What the provider was asked with."""
-        again = self.intent == "reauthenticate"
+        # Also where somebody signs in who is: what comes of it is a fresh session, too.
+        again = self.session_id is not None and self.intent != "link"
         return Asked(redirect_uri, state, self._derived("nonce"), self._derived("pkce"), again, self.begun_at)
 
     def _derived(self, label: str) -> str:
@@ -223,6 +224,10 @@ class Attempts:
         if (await tx.execute(delete(self.table).where(mine))).rowcount != 1:
             raise OAuthExpired
 
+    async def discard(self, tx: AsyncConnection, attempt: Attempt) -> None:
+        """End one whose effect another one has had, if it is there still."""
+        await tx.execute(delete(self.table).where(self.table.c.id == attempt.id))
+
     # What waits
 
     async def keep(
@@ -251,11 +256,12 @@ class Attempts:
         return replace(attempt, waits_for=waits_for, user_id=user_id, expires_at=expires_at, answer=answer)
 
     async def waiting(
-        self, auth: Auth, request: Request, waits_for: str, presented: str | None = None
+        self, auth: Auth, request: Request, waits_for: Sequence[str], presented: str | None = None
     ) -> list[Attempt]:
         """The attempts of this browser that wait for something, the newest first.
 
         Args:
+            waits_for: Any of these.
             presented: The secret of one, in place of its cookie (`login_token`).
         """
         marks = sorted(_marks(auth, request), reverse=True)[:MOST]
@@ -268,7 +274,7 @@ class Attempts:
         if not digests:
             return []
         live = self.table.c.browser_digest.in_(list(digests)), self.table.c.expires_at > auth.clock()
-        query = select(self.table).where(*live, self.table.c.waits_for == waits_for)
+        query = select(self.table).where(*live, self.table.c.waits_for.in_(waits_for))
         async with auth.db.connect() as tx:
             rows = (await tx.execute(query.order_by(self.table.c.begun_at.desc()))).mappings().all()
         marked = [(row, digests[bytes(row["browser_digest"])]) for row in rows]

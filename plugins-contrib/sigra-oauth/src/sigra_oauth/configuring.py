@@ -8,6 +8,8 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
 from pydantic import SecretStr
 
 from sigra import ConfigurationError
@@ -88,10 +90,8 @@ class _Chosen:
 
     def _base(self) -> Preset:
         options = self.options
-        if options.preset is not None and options.issuer is not None:
-            raise self._wrong("issuer", "the preset has it already: leave out one of them")
         if options.preset is not None:
-            return self._named(options.preset)
+            return self._known(options.preset)
         if options.issuer is not None:
             return Preset(kind="openid", label="", issuer=options.issuer)
         missing = [one for one in REQUIRED if getattr(options, one) is None]
@@ -103,6 +103,23 @@ class _Chosen:
             raise self._wrong("subject_claim", "set it to what identifies an account there and never changes")
         issuer = _origin(options.authorization_endpoint or "")
         return Preset(kind="oauth2", label="", issuer=issuer, scopes=(), verified=(), auth_time=False)
+
+    def _known(self, name: str) -> Preset:
+        """A preset; or a provider of its kind elsewhere, whose accounts are other people's, under a name of its own."""
+        preset, options = self._named(name), self.options
+        moved = [one for one in REQUIRED if getattr(options, one) is not None]
+        if preset.kind == "openid" or not moved:
+            if options.issuer is not None:
+                raise self._wrong("issuer", "the preset has it already: leave out one of them")
+            return preset
+        if options.issuer is None:
+            raise self._wrong("issuer", f"set it: {moved[0]} makes it another provider than the preset's")
+        missing = [one for one in REQUIRED if one not in moved]
+        missing += ["emails_endpoint"] if preset.emails is not None and options.emails_endpoint is None else []
+        if missing:
+            raise self._wrong(missing[0], f"set it, too: {moved[0]} makes it another provider than the preset's")
+        emails = preset.emails and preset.emails.model_copy(update={"endpoint": options.emails_endpoint})
+        return preset.model_copy(update={"issuer": options.issuer, "emails": emails})
 
     def _named(self, preset: str) -> Preset:
         known = presets()
@@ -117,7 +134,7 @@ class _Chosen:
         options = self.options
         changed: dict[str, object] = {
             "issuer": self._issuer(),
-            "scopes": self.base.scopes if options.scopes is None else options.scopes,
+            "scopes": self._scopes(),
             "authentication": options.authentication or self.base.authentication,
         }
         changed |= {one: self._url(one, url) for one in ENDPOINTS if (url := getattr(options, one)) is not None}
@@ -130,6 +147,14 @@ class _Chosen:
         if options.name_claim is not None:
             changed["name"] = (options.name_claim,)
         return self.base.model_copy(update=changed)
+
+    def _scopes(self) -> tuple[str, ...]:
+        options, base = self.options, self.base
+        if options.scopes is None:
+            return (*base.scopes, *(base.offline_scopes if options.keep_tokens else ()))
+        if base.kind == "openid" and "openid" not in options.scopes:
+            raise self._wrong("scopes", "openid has to be among them: add it")
+        return options.scopes
 
     def _subject(self, path: str) -> str:
         if self.base.kind == "openid":
@@ -196,18 +221,31 @@ class _Chosen:
                 raise self._wrong(one, "apple needs it: set it")
         if options.client_secret is not None:
             raise self._wrong("client_secret", "apple's is signed with the private_key: leave it out")
+        if not _signs(options.private_key):
+            cure = "set it to the PEM that Apple gave, with its line breaks"
+            raise self._wrong("private_key", f"it is no key for ES256: {cure}")
 
     def parameters(self) -> Mapping[str, str]:
         """Of the authorization request."""
         for one in self.options.parameters:
             if one.lower() in RESERVED:
                 raise self._wrong("parameters", f"{one} is not to be chosen: leave it out")
-        return {**self.base.parameters, **self.options.parameters}
+        offline = self.base.offline_parameters if self.options.keep_tokens else {}
+        return {**self.base.parameters, **offline, **self.options.parameters}
 
     def _wrong(self, option: str, why: str) -> ConfigurationError:
         return ConfigurationError(
             f"SIGRA_OAUTH__PROVIDERS: {self.name}: {option}: {why}{'' if why[-1] in '.?' else '.'}"
         )
+
+
+def _signs(key: SecretStr | None) -> bool:
+    """Whether it signs by ES256 (RFC 7518, section 3.4)."""
+    try:
+        read = ECKey.import_key(key.get_secret_value()) if key is not None else None
+    except (JoseError, ValueError, TypeError):
+        return False
+    return read is not None and read.is_private and read.curve_name == "P-256"
 
 
 def _origin(url: str) -> str:

@@ -83,7 +83,7 @@ class Dancing:
         )
         await self.auth.db.transaction(partial(self.attempts.begin, begun=begun))
         started: Started = {"authorization_url": url}
-        response = await onward(self.auth, request, url, body.page) or JSONResponse(started)
+        response = await onward(self.auth, request, url, provider.label, body.page) or JSONResponse(started)
         self.attempts.hold(self.auth, request, response, begun.attempt, provider)
         return response
 

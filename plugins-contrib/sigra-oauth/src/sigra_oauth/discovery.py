@@ -90,6 +90,11 @@ class Discovery:
         """
         return await self._kept.get()
 
+    @property
+    def last(self) -> Metadata | None:
+        """What it said last; asks nobody."""
+        return self._kept.last
+
     async def _fetch(self) -> Metadata:
         told = await self._outbound.get_json(self._issuer.rstrip("/") + PATH)
         return replace(read_metadata(told, self._announced, development=self._development), **self._overrides)
@@ -104,7 +109,7 @@ def read_metadata(told: object, issuer: str, *, development: bool) -> Metadata:
     if not isinstance(told, dict):
         raise OAuthFailed("the provider's metadata are no object")
     if told.get("issuer") != issuer:
-        raise OAuthFailed(f"the metadata of {issuer} are of another issuer")
+        raise OAuthFailed(f"the metadata of {issuer} are of another issuer, {ascii(told.get('issuer'))[:200]}")
     if "code" not in _texts(told, "response_types_supported", default=("code",)):
         raise OAuthFailed(f"{issuer} has no code flow")
     found = {name: checked(told[name], development=development) for name in ENDPOINTS if told.get(name) is not None}

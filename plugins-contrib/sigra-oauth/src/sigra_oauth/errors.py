@@ -84,7 +84,7 @@ class IdentityTaken(Conflict):
     Cure: Sign in to the other account and remove it there.
     """
 
-    code = "identity_taken"
+    code = "oauth_identity_taken"
     detail = "This is linked to another account already."
 
 

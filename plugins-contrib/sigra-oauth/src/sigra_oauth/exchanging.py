@@ -52,6 +52,7 @@ class TokenClient(AsyncOAuth2Client):  # type: ignore[misc]  # authlib has no ty
             raise OAuthError(error=told.get("error"))
         if response.status_code not in (200, 201):
             raise OAuthFailed(f"the request for tokens was answered {response.status_code}")
+        self.told: Mapping[str, Any] = told
         # Authlib would reckon with them, by the clock of the machine.
         self.token = {name: value for name, value in told.items() if name not in ("expires_at", "expires_in")}
         return told
@@ -86,6 +87,16 @@ def read_tokens(told: Mapping[str, Any], clock: Callable[[], datetime], *, befor
         scope=_scope(told.get("scope")) or (before.scope if before else None),
         id_token=before.id_token if before else _token(told, "id_token"),
     )
+
+
+def error_of(content: bytes) -> str | None:
+    """The code of an error answer; None when it has none."""
+    try:
+        told = json_of(content, "the answer")
+    except OAuthFailed:
+        return None
+    error = told.get("error") if isinstance(told, dict) else None
+    return error if isinstance(error, str) else None
 
 
 def _token(told: Mapping[str, Any], name: str) -> str | None:

@@ -70,14 +70,24 @@ class Grants:
         return [self.table, self.logouts.table]
 
     async def keep(
-        self, auth: Auth, tx: AsyncConnection, id: uuid.UUID, identity: LinkedIdentity, answer: Answer
+        self,
+        auth: Auth,
+        tx: AsyncConnection,
+        id: uuid.UUID,
+        identity: LinkedIdentity,
+        answer: Answer,
+        begun_at: datetime,
     ) -> None:
         """Note an answer, under the id that the sign-in goes on with (`Login.reference`); the user is locked.
 
+        Args:
+            begun_at: When the attempt began.
+
         Raises:
-            OAuthExpired: The provider has ended its session meanwhile.
+            OAuthExpired: The provider has signed its user out since then.
         """
-        if answer.session is not None and await self.logouts.has_ended(tx, identity.issuer, answer.session):
+        whose = (identity.issuer, identity.subject, answer.session)
+        if await self.logouts.has_ended(tx, *whose, since=begun_at):
             raise OAuthExpired
         token = answer.tokens.id_token
         values = {

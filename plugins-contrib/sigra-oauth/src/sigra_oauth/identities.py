@@ -20,7 +20,7 @@ from sigra import Auth, Authenticator, User, timestamp
 from sigra.db import Digest, ExactText, Id, UTCDateTime, user_ref
 from sigra_oauth.errors import IdentityTaken
 from sigra_oauth.provider import Claims
-from sigra_oauth.shapes import PublicIdentity
+from sigra_oauth.shapes import PublicLinkedIdentity
 
 METHOD = "oauth"
 
@@ -43,7 +43,7 @@ class LinkedIdentity:
     created_at: datetime
     last_used_at: datetime
 
-    def public(self, label: str) -> PublicIdentity:
+    def public(self, label: str) -> PublicLinkedIdentity:
         """What its user may see."""
         return {
             "id": str(self.id),
@@ -55,9 +55,17 @@ class LinkedIdentity:
             "last_used_at": timestamp(self.last_used_at),
         }
 
-    def described(self, label: str) -> Authenticator:
-        """As one of its user's authenticators: whoever has it can begin a sign-in with it alone."""
-        return Authenticator("primary", METHOD, str(self.id), label, alone=True)
+    def key(self) -> dict[str, str]:
+        """What it is found by."""
+        return {"issuer": self.issuer, "subject": self.subject}
+
+    def described(self, label: str, *, alone: bool = True) -> Authenticator:
+        """As one of its user's authenticators.
+
+        Args:
+            alone: Whether somebody can sign in with nothing else: not where its provider is configured no more.
+        """
+        return Authenticator("primary", METHOD, str(self.id), label, alone=alone)
 
 
 class Identities:
@@ -123,10 +131,12 @@ class Identities:
         assert added is not None
         return added
 
-    async def used(self, auth: Auth, tx: AsyncConnection, identity: LinkedIdentity, claims: Claims) -> bool:
-        """Note what the provider tells now; False when it was unlinked meanwhile."""
+    async def used(
+        self, auth: Auth, tx: AsyncConnection, identity: LinkedIdentity, provider: str, claims: Claims
+    ) -> bool:
+        """Note what the provider tells now, and what it is called now; False when it was unlinked meanwhile."""
         mine = (self.table.c.id == identity.id) & (self.table.c.user_id == identity.user_id)
-        values = {**_told(claims), "last_used_at": auth.clock()}
+        values = {"provider": provider, **_told(claims), "last_used_at": auth.clock()}
         await tx.execute(update(self.table).where(mine).values(values))
         return await self._first(tx, mine) is not None
 
@@ -141,6 +151,10 @@ class Identities:
     async def clear(self, tx: AsyncConnection, user: User) -> None:
         """Remove all of a user's."""
         await tx.execute(delete(self.table).where(self.table.c.user_id == user.id))
+
+    async def clear_all(self, tx: AsyncConnection) -> int:
+        """Remove everybody's; how many."""
+        return (await tx.execute(delete(self.table))).rowcount
 
     async def _first(self, tx: AsyncConnection, condition: Any) -> LinkedIdentity | None:
         row = (await tx.execute(select(self.table).where(condition))).mappings().first()

@@ -60,6 +60,11 @@ class Kept(Generic[T]):
             self._hurried_at = now
             return await self._fetched()
 
+    @property
+    def last(self) -> T | None:
+        """The value as it was fetched last, however long ago; fetches nothing."""
+        return None if self._held is None else self._held[0]
+
     def _lock(self) -> asyncio.Lock:
         return self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
 

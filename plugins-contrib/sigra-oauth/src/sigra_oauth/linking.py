@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from urllib.parse import quote
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
-from typing_extensions import TypedDict
 
 from sigra import (
     Auth,
@@ -19,28 +18,23 @@ from sigra import (
     Identity,
     Login,
     LoginExpired,
-    MailRequest,
     OtherAccount,
     SignedIn,
     User,
     ValidationFailed,
+    confirmation,
     hookspecs,
     requires,
 )
-from sigra_oauth.attempts import ACCOUNT, ADDRESS, Attempt, Attempts
-from sigra_oauth.errors import OAuthExpired
+from sigra_oauth.attempts import ACCOUNT, ADDRESS, MAIL, Attempt, Attempts
+from sigra_oauth.errors import IdentityTaken, OAuthExpired
 from sigra_oauth.identities import METHOD
 from sigra_oauth.provider import Answer, Provider
-from sigra_oauth.settling import ADDRESS_PAGE, FEDERATED, LINK_PAGE, PURPOSE, Settling, reference, referred
+from sigra_oauth.settling import ADDRESS_PAGE, FEDERATED, LINK_PAGE, Settling, reference, referred
 from sigra_oauth.shapes import Address, Proof
 
-CHALLENGE_PAGE = "login/challenge"
-
-
-class Sent(TypedDict):
-    """What is answered to every request for a mail."""
-
-    status: Literal["sent"]
+NO_ADDRESS = (ADDRESS, MAIL)
+"""What waits where an address is to be proven yet, and may be another one."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +48,8 @@ class Linking:
 
     # The proof of an account
 
-    async def waiting(self, request: Request, waits_for: str, presented: str | None = None) -> Attempt:
-        """The newest attempt of this browser that waits for it.
+    async def waiting(self, request: Request, waits_for: Sequence[str], presented: str | None = None) -> Attempt:
+        """The newest attempt of this browser that waits for one of these.
 
         Args:
             presented: Its secret, in place of a cookie.
@@ -71,7 +65,7 @@ class Linking:
     async def prove(self, request: Request) -> Response:
         """POST /oauth/link: the account of the address is one's own; by its password, or by being signed in to it."""
         body = await self.auth.read(request, Proof)
-        attempt = await self.waiting(request, ACCOUNT, body.login_token)
+        attempt = await self.waiting(request, [ACCOUNT], body.login_token)
         identity: Identity | None = request.scope["sigra.identity"]
         if identity is not None and identity.user.id != attempt.user_id:
             raise OtherAccount
@@ -138,37 +132,12 @@ class Linking:
     async def give(self, request: Request) -> Response:
         """POST /oauth/address: an address where the provider told none, or in place of one that is not proven."""
         body = await self.auth.read(request, Address)
-        try:
-            attempt = await self.waiting(request, ADDRESS, body.login_token)
-        except OAuthExpired:
-            return await self._change(request, body)
+        attempt = await self.waiting(request, NO_ADDRESS, body.login_token)
         provider, answer = self._answered(attempt)
-        return await self.settling.propose(request, attempt, provider, answer, body.email)
-
-    async def _change(self, request: Request, body: Address) -> Response:
-        """Another address for an account that was made of a provider's answer, and of which none is proven."""
         try:
-            login = await self.auth.pending(request)
-        except LoginExpired as none:
-            raise OAuthExpired from none
-        if login.methods[:1] != (METHOD,) or "email_verification" not in login.owed:
-            raise OAuthExpired
-        await self.auth.limit(request, "mail", recipient=body.email)
-        changing = partial(self._move, login, body.email)
-        try:
-            await self.auth.db.transaction(changing)
-        except Conflict:
-            await self.auth.db.transaction(changing)  # somebody made an account of it at the same instant
-        sent: Sent = {"status": "sent"}
-        return await self.auth.show(request, CHALLENGE_PAGE, sent, 202, then=f"/{CHALLENGE_PAGE}")
-
-    async def _move(self, login: Login, address: str, tx: AsyncConnection) -> None:
-        user = await self.auth.users.lock(tx, login.user.id)
-        if user is None or user.email_verified or user.security_version != login.user.security_version:
-            raise OAuthExpired
-        if await self.auth.users.by_email(address, tx) is None:
-            await self.auth.users.move(tx, user, address, proven=False)
-        await self.auth.request_mail(tx, MailRequest(PURPOSE, address))
+            return await self.settling.propose(request, attempt, provider, answer, body.email.strip())
+        except IdentityTaken as late:
+            raise OAuthExpired from late  # its address was proven meanwhile: whoever begins again is signed in
 
     # Pages
 
@@ -186,14 +155,24 @@ class Linking:
         Raises:
             OAuthExpired: Nothing does.
         """
-        attempt = await self.waiting(request, ACCOUNT if page == LINK_PAGE else ADDRESS)
+        attempt = await self.waiting(request, [ACCOUNT] if page == LINK_PAGE else NO_ADDRESS)
         provider, answer = self._answered(attempt)
         user: User | None = request.scope["sigra.user"]
+        own = user is not None and user.id == attempt.user_id
         its = {
             "posted": page,
             "label": provider.label,
             "address": answer.claims.email,
-            "own": user is not None and user.id == attempt.user_id,
-            "onward": attempt.next,
+            "own": own,
+            "other": None if user is None or own else user.email or user.name or user.id,
+            "is_asked": attempt.waits_for == ADDRESS,
+            "confirm": self._confirmation(request),
         }
         return await self.auth.render(request, f"{page}.html", {**its, **context}, status, page=page)
+
+    def _confirmation(self, request: Request) -> str | None:
+        """Where who is signed in proves it again, if that is needed, and comes back."""
+        if confirmation(request, "") is None:
+            return None
+        here = f"{self.auth.settings.mount_path}/{LINK_PAGE}"
+        return f"{self.auth.url_for('reauthenticate')}?next={quote(here, safe='')}"

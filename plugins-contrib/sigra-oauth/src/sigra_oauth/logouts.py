@@ -1,10 +1,10 @@
-"""Which sign-outs of a provider were heard, so that none is heard twice, and none comes too early to be heeded."""
+"""Which sign-outs of a provider were heard: none is heard twice, and what began before one does not outlive it."""
 
 from __future__ import annotations
 
 import hashlib
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Column, MetaData, Table, insert, select
 from sqlalchemy.exc import IntegrityError
@@ -16,7 +16,7 @@ from sigra_oauth.errors import OAuthFailed
 from sigra_oauth.provider import LoggedOut
 
 LIFETIME = timedelta(hours=25)
-"""Longer than an answer of a provider may wait for what else is asked."""
+"""Longer than an answer of a provider waits for what else is asked."""
 
 
 class Logouts:
@@ -28,7 +28,8 @@ class Logouts:
             metadata,
             Column("id", Id(), primary_key=True),
             Column("token_digest", Digest(), nullable=False, unique=True),
-            Column("session_digest", Digest(), index=True),
+            Column("whose_digest", Digest(), nullable=False, index=True),
+            Column("heard_at", UTCDateTime, nullable=False),
             Column("expires_at", UTCDateTime, nullable=False, index=True),
         )
 
@@ -38,11 +39,13 @@ class Logouts:
         Raises:
             OAuthFailed: It was heard before (Back-Channel Logout 1.0, section 2.6, step 8).
         """
+        now = auth.clock()
         values = {
             "id": uuid.UUID(bytes=auth.random(16), version=4),
             "token_digest": _digest("token", told.issuer, told.id),
-            "session_digest": None if told.session is None else _digest("session", told.issuer, told.session),
-            "expires_at": max(told.expires_at, auth.clock() + LIFETIME),
+            "whose_digest": _whose(told.issuer, told.subject, told.session),
+            "heard_at": now,
+            "expires_at": max(told.expires_at, now + LIFETIME),
         }
         try:
             async with tx.begin_nested():
@@ -50,14 +53,22 @@ class Logouts:
         except IntegrityError:
             raise OAuthFailed("the logout token was used before (jti)") from None
 
-    async def has_ended(self, tx: AsyncConnection, issuer: str, session: str) -> bool:
-        """Whether a session there has ended."""
-        query = select(self.table.c.id).where(self.table.c.session_digest == _digest("session", issuer, session))
+    async def has_ended(
+        self, tx: AsyncConnection, issuer: str, subject: str, session: str | None, since: datetime
+    ) -> bool:
+        """Whether a session there, or all of an account, was signed out since then."""
+        whose = {_whose(issuer, subject, None), _whose(issuer, subject, session)}
+        query = select(self.table.c.id).where(self.table.c.whose_digest.in_(whose), self.table.c.heard_at >= since)
         return (await tx.execute(query.limit(1))).first() is not None
 
     async def sweep(self, auth: Auth, tx: AsyncConnection) -> bool:
         """Delete a batch of what nobody can tell again; whether more may be left."""
         return await delete_batch(tx, self.table, self.table.c.expires_at <= auth.clock())
+
+
+def _whose(issuer: str, subject: str | None, session: str | None) -> bytes:
+    """A session there, else all of an account."""
+    return _digest("subject", issuer, subject or "") if session is None else _digest("session", issuer, session)
 
 
 def _digest(kind: str, issuer: str, name: str) -> bytes:

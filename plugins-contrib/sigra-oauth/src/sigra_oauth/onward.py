@@ -8,10 +8,11 @@ from starlette.responses import RedirectResponse, Response
 from sigra import Auth
 
 
-async def onward(auth: Auth, request: Request, url: str, page: bool) -> Response | None:
+async def onward(auth: Auth, request: Request, url: str, label: str, page: bool) -> Response | None:
     """Send the browser of a form elsewhere; None for a program.
 
     Args:
+        label: What people know the place by.
         page: Whether by a page of ours. A page's policy (`form-action 'self'`; CSP 3, section 6.4.1) holds for all
             redirects that its form leads to, so that one of ours leads nowhere else.
     """
@@ -19,4 +20,4 @@ async def onward(auth: Auth, request: Request, url: str, page: bool) -> Response
         return None
     if not page:
         return RedirectResponse(url, status_code=303)
-    return await auth.render(request, "oauth/onward.html", {"url": url})
+    return await auth.render(request, "oauth/onward.html", {"url": url, "label": label})

@@ -48,7 +48,8 @@ class ProviderOptions(BaseModel):
 
     Args:
         preset: A provider that is known: `google`, `github`, …
-        issuer: Of any other OpenID provider, as its tokens name it.
+        issuer: Of any other OpenID provider, as its tokens name it; or the name of one with a preset's ways at other
+            endpoints.
         client_id: As the provider gave it.
         client_secret: As the provider gave it; not with Apple, nor with `authentication` `none`.
         authentication: How the client proves itself, where discovery does not say; `none` without a secret.
@@ -56,7 +57,7 @@ class ProviderOptions(BaseModel):
         scopes: What is asked for, in place of the preset's: a list, or words.
         parameters: Of the authorization request, besides the standard's.
         sign_up: Whether accounts are made for who comes from it.
-        keep_tokens: Whether the application wants its access tokens.
+        keep_tokens: Whether the application wants its access tokens; a preset then asks for a refresh token, too.
         tenant: Microsoft's: `common`, `organizations`, `consumers`, or the id of one.
         domain: Where one's own Okta, Auth0 or Keycloak is: a host, or a URL.
         team_id: Apple's.
@@ -69,12 +70,13 @@ class ProviderOptions(BaseModel):
         authorization_endpoint: Where browsers are sent.
         token_endpoint: Where codes are exchanged.
         userinfo_endpoint: Where it is asked who somebody is.
+        emails_endpoint: Where its addresses are, with a preset that asks for them on their own.
         revocation_endpoint: Where tokens are ended (RFC 7009).
         jwks_uri: Where the keys of an OpenID provider are.
         end_session_endpoint: Where browsers sign out there.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     preset: str | None = None
     issuer: str | None = None
@@ -98,6 +100,7 @@ class ProviderOptions(BaseModel):
     authorization_endpoint: str | None = None
     token_endpoint: str | None = None
     userinfo_endpoint: str | None = None
+    emails_endpoint: str | None = None
     revocation_endpoint: str | None = None
     jwks_uri: str | None = None
     end_session_endpoint: str | None = None
@@ -108,7 +111,7 @@ class ProviderOptions(BaseModel):
         unknown = sorted(set(value) - cls.model_fields.keys()) if isinstance(value, dict) else []
         for name in unknown:
             nearest = difflib.get_close_matches(str(name), cls.model_fields, n=1)
-            raise ValueError(f"{name} is not an option: {f'did you mean {nearest[0]}?' if nearest else 'remove it'}")
+            raise ValueError(f"{name} is not an option: {f'write {nearest[0]}' if nearest else 'remove it'}")
         return value
 
 
@@ -122,7 +125,7 @@ class Options(BaseModel):
             `sso.internal` or `10.0.0.0/8`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     providers: dict[ProviderName, ProviderOptions] = Field(default_factory=dict)
     allow_private: Annotated[tuple[str, ...], AfterValidator(_networks)] = ()

@@ -197,7 +197,7 @@ def checked(url: object, *, development: bool) -> str:
         parts = httpx2.URL(url) if isinstance(url, str) and len(url) <= 2048 else None
     except httpx2.InvalidURL:
         parts = None
-    if parts is None or not parts.host or parts.userinfo or parts.fragment:
+    if parts is None or not parts.host or parts.userinfo or parts.fragment or not 0 < (parts.port or 1) < 65_536:
         raise OAuthFailed("the provider names an address that is no URL")
     local = development and parts.scheme == "http" and is_loopback(parts.host)
     if parts.scheme != "https" and not local:

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import MetaData, Table
 from sqlalchemy.ext.asyncio import AsyncConnection
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from sigra import (
@@ -31,6 +31,7 @@ from sigra import (
     Part,
     Route,
     SignedIn,
+    SigraError,
     User,
     current_user,
     hookimpl,
@@ -55,14 +56,13 @@ from sigra_oauth.errors import (
 )
 from sigra_oauth.grants import Grants
 from sigra_oauth.identities import METHOD, Identities, LinkedIdentity
-from sigra_oauth.linking import Linking, Sent
+from sigra_oauth.linking import Linking
 from sigra_oauth.options import Options
+from sigra_oauth.pages import SECTION, Pages
 from sigra_oauth.settling import ADDRESS_PAGE, LINK_PAGE, PURPOSE, Settling
-from sigra_oauth.shapes import Address, AllIdentities, OAuthRefused, Proof, PublicIdentity, Start, Started
+from sigra_oauth.shapes import Address, AllIdentities, OAuthRefused, Proof, PublicLinkedIdentity, Start, Started
 from sigra_oauth.signing_out import SigningOut
 from sigra_oauth.tokens import KeptTokens
-
-SECTION = "identities"
 
 
 class OAuth:
@@ -127,6 +127,7 @@ class OAuth:
         self.linking = Linking(auth, self.providers, self.attempts, settling)
         self.access = Access(auth, self.providers, self.identities, self.tokens)
         signing_out = SigningOut(auth, self.providers, self.grants)
+        self.pages = Pages(auth, self.providers, self.attempts, self.identities, self.linking, signing_out)
         backchannel = Backchannel(auth, self.providers, self.identities, self.grants)
         callback, done = "/oauth/{provider}/callback", {**SIGN_IN, 202: (Challenged, HTML), 204: None, 400: Problem}
         return [
@@ -149,7 +150,7 @@ class OAuth:
                 self.linking.give,
                 methods=["POST"],
                 body=Address,
-                answers={202: (Challenged, Sent), 303: None},
+                answers={202: Challenged, 303: None},
             ),
             Route(f"/{SECTION}", partial(self.show, auth), secured=True, answers={200: (AllIdentities, HTML)}),
             Route(
@@ -186,23 +187,21 @@ class OAuth:
         await self.tokens.end(auth, tx, its)
         if await self.identities.remove(tx, user, id) is None:
             raise NotFound
-        label = self.label(its)
-        await auth.authenticators.removed(tx, user, its.described(label), request, tell=False)
+        label = self.pages.label(its)
+        await auth.authenticators.removed(tx, user, self._described(its), request, tell=False)
         if user.email is not None:
             await auth.send(tx, Message("identity_unlinked", user.email, user, {"provider": label}))
 
-    def label(self, identity: LinkedIdentity) -> str:
-        """What people know its provider by."""
-        provider = self.providers.get(identity.provider)
-        return identity.provider if provider is None else provider.label
+    def _described(self, identity: LinkedIdentity) -> Authenticator:
+        return identity.described(self.pages.label(identity), alone=identity.provider in self.providers)
 
-    async def _public(self, auth: Auth, user: User) -> list[PublicIdentity]:
+    async def _public(self, auth: Auth, user: User) -> list[PublicLinkedIdentity]:
         async with auth.db.connect() as tx:
-            return [one.public(self.label(one)) for one in await self.identities.of(tx, user)]
+            return [one.public(self.pages.label(one)) for one in await self.identities.of(tx, user)]
 
     @hookimpl
     async def authenticators_for_user(self, tx: AsyncConnection, user: User) -> Sequence[Authenticator]:
-        return [one.described(self.label(one)) for one in await self.identities.of(tx, user)]
+        return [self._described(one) for one in await self.identities.of(tx, user)]
 
     @hookimpl
     async def forget_authenticators(self, auth: Auth, tx: AsyncConnection, user: User) -> None:
@@ -215,16 +214,23 @@ class OAuth:
         await self.attempts.clear(tx, user)
 
     @hookimpl
-    async def end_restored(self, tx: AsyncConnection) -> Mapping[str, int]:
-        return {
+    async def end_restored(self, tx: AsyncConnection, passwords: bool) -> Mapping[str, int]:
+        """What was unlinked after the backup is linked again: as with passwords, nobody can tell which."""
+        ended = {
             "oauth_attempts": await self.attempts.clear_all(tx),
             "oauth_grants": await self.grants.clear_all(tx),
             "oauth_tokens": await self.tokens.clear_all(tx),
         }
+        return {**ended, "oauth_identities": await self.identities.clear_all(tx)} if passwords else ended
 
     @hookimpl
-    async def export_user(self, auth: Auth, user: User) -> AllIdentities:
-        return {"identities": await self._public(auth, user)}
+    async def export_user(self, auth: Auth, user: User) -> Mapping[str, Any]:
+        async with auth.db.connect() as tx:
+            its = [
+                {**one.public(self.label(one)), **one.key(), "scopes": await self.tokens.scopes(tx, one)}
+                for one in await self.identities.of(tx, user)
+            ]
+        return {"oauth_identities": its}
 
     # Sessions
 
@@ -255,7 +261,7 @@ class OAuth:
 
     @hookimpl
     async def is_same_person(self, auth: Auth, request: Request, user: User) -> bool:
-        waiting = await self.attempts.waiting(auth, request, MAIL)
+        waiting = await self.attempts.waiting(auth, request, [MAIL])
         return any(one.user_id == user.id for one in waiting)
 
     @hookimpl
@@ -273,16 +279,18 @@ class OAuth:
     # Pages
 
     @hookimpl
-    async def parts_for_page(self, auth: Auth, request: Request, page: str) -> Sequence[Part] | None:
-        return None
+    async def parts_for_page(self, request: Request, page: str) -> Sequence[Part]:
+        return await self.pages.parts(request, page)
 
     @hookimpl(trylast=True)
     async def render_page(
-        self, auth: Auth, request: Request, page: str, context: Mapping[str, object], status: int
+        self, request: Request, page: str, context: Mapping[str, object], status: int
     ) -> Response | None:
-        if page not in (LINK_PAGE, ADDRESS_PAGE):
-            return None
-        return await self.linking.page(request, page, context, status)
+        return await self.pages.page(request, page, context, status)
+
+    @hookimpl
+    async def render_error(self, request: HTTPConnection, error: SigraError) -> Response | None:
+        return await self.pages.error_page(request, error)
 
 
 def _replaced(event: Event) -> uuid.UUID | None:

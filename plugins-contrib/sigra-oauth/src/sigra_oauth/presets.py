@@ -47,14 +47,16 @@ class Preset(BaseModel):
         verified: Dotted paths to what must all be `true` for the address to count as verified; empty: it never does.
         name: Dotted paths to the parts of the name.
         emails: Where the addresses are when they are not with the account.
-        userinfo: Whether the account is asked for `always`, or where the ID token lacks the address.
+        userinfo: Whether the account is asked for `always`, where the ID token lacks the address, or `never`.
         userinfo_method: How.
         headers: Of the requests for the account.
         parameters: Of the authorization request, besides the standard's.
+        offline_scopes: What is asked for besides where tokens are kept.
+        offline_parameters: Of the authorization request, where tokens are kept.
         authentication: How the client proves itself; by discovery when not said.
         response_mode: How the answer comes.
-        pkce: Whether the provider checks PKCE (RFC 7636); it is sent to all.
-        again: Of the authorization request where its user must prove it again.
+        pkce: False for a provider that refuses whoever sends PKCE (RFC 7636); all others are sent it.
+        again: Of the authorization request where its user must prove it again; the standard's when not said.
         auth_time: Whether it says when its user last did (`auth_time`).
         denied: What it answers, besides `access_denied`, where its user did not allow it.
         lost: What it answers, besides `invalid_grant`, to a refresh token that has ended.
@@ -77,14 +79,16 @@ class Preset(BaseModel):
     verified: tuple[str, ...] = ("email_verified",)
     name: tuple[str, ...] = ("name",)
     emails: Emails | None = None
-    userinfo: Literal["always", "lacking"] = "lacking"
+    userinfo: Literal["always", "lacking", "never"] = "lacking"
     userinfo_method: Literal["GET", "POST"] = "GET"
     headers: Mapping[str, str] = Field(default_factory=dict)
     parameters: Mapping[str, str] = Field(default_factory=dict)
+    offline_scopes: tuple[str, ...] = ()
+    offline_parameters: Mapping[str, str] = Field(default_factory=dict)
     authentication: ClientAuthentication | PresetAuthentication | None = None
     response_mode: Literal["query", "form_post"] = "query"
     pkce: bool = True
-    again: Mapping[str, str] = Field(default_factory=lambda: {"prompt": "login", "max_age": "0"})
+    again: Mapping[str, str] | None = None
     auth_time: bool = True
     denied: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()

@@ -132,6 +132,11 @@ class Provider(Protocol):
         """Whether the application wants its access tokens (`access_token(user, name)`)."""
         ...
 
+    @property
+    def ends_sessions(self) -> bool:
+        """Whether it may have a place for `logout_url`, as far as is known without asking it."""
+        ...
+
     async def authorization_url(self, asked: Asked) -> str:
         """Where the browser is sent."""
         ...

@@ -15,7 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sigra import (
+    AccountDisabled,
     Auth,
+    AuthenticatorRemoved,
     Conflict,
     Login,
     MailRequest,
@@ -84,8 +86,21 @@ class Settling:
             return await self._sign_in(request, attempt, provider, answer, identity, ended=True)
 
     async def _known(self, answer: Answer) -> LinkedIdentity | None:
+        """The identity, where it is somebody's."""
         async with self.auth.db.connect() as tx:
-            return await self.identities.find(tx, answer.claims)
+            identity = await self.identities.find(tx, answer.claims)
+            owner = None if identity is None else await self.auth.users.by_id(identity.user_id, tx)
+        return None if owner is None or self._is_nobodys(owner) else identity
+
+    def _is_nobodys(self, user: User) -> bool:
+        """Whether an account waits for the proof of its address, which lets nobody in.
+
+        Its identities count as unknown until then: who comes back by one is answered as at the first time, so that
+        nobody learns by that whether an account could be made, which is whether the address had none.
+        """
+        sign_up = getattr(self.auth.settings, "signup", None)
+        demanded = sign_up is None or sign_up.require_verified
+        return demanded and user.email is not None and not user.email_verified
 
     # Known
 
@@ -132,16 +147,18 @@ class Settling:
         tx: AsyncConnection,
         _: User,
     ) -> None:
-        if not ended:
+        if ended:
+            await self.attempts.discard(tx, attempt)
+        else:
             await self.attempts.finish(tx, attempt)
-        if not await self.identities.used(self.auth, tx, identity, answer.claims):
+        if not await self.identities.used(self.auth, tx, identity, provider.name, answer.claims):
             raise OAuthExpired
         await self._keep(tx, attempt, provider, answer, identity)
 
     async def _keep(
         self, tx: AsyncConnection, attempt: Attempt, provider: Provider, answer: Answer, identity: LinkedIdentity
     ) -> None:
-        await self.grants.keep(self.auth, tx, attempt.id, identity, answer)
+        await self.grants.keep(self.auth, tx, attempt.id, identity, answer, attempt.begun_at)
         if provider.keeps_tokens:
             await self.tokens.keep(self.auth, tx, identity, answer.tokens)
 
@@ -156,6 +173,8 @@ class Settling:
             return await self.propose(request, attempt, provider, answer, address)
         user = await self.auth.users.by_email(address)
         if user is not None and user.email_verified:
+            if await self._known(answer) is not None:
+                raise Conflict  # another tab has made it just now
             return await self._wait(request, attempt, provider, answer, ACCOUNT, user)
         if user is None:
             await self._open(request, provider)
@@ -182,9 +201,14 @@ class Settling:
             proven = await self.auth.prove_email(tx, user, same_person=True)
         else:
             locked = await users.lock(tx, user.id)
-            if locked is None or locked.email_verified or locked.status != "active":
+            if locked is None or locked.email_verified:
                 raise Conflict
+            if locked.status != "active":
+                raise AccountDisabled
             proven = await self.auth.prove_email(tx, locked, same_person=False)
+            if proven.email != claims.email:
+                # Of an address, one spelling is proven: another may be another mailbox.
+                await users.move(tx, proven, claims.email)
         await self._add(tx, request, attempt, provider, answer, proven)
         return await users.by_id(proven.id, tx) or proven
 
@@ -199,12 +223,37 @@ class Settling:
         *,
         tell: bool = False,
     ) -> None:
-        """Link it to an account, which is locked."""
+        """Link it to an account, which is locked.
+
+        Raises:
+            IdentityTaken: It is linked to another account.
+        """
+        await self._release(tx, answer, None)
         identity = await self.identities.add(self.auth, tx, user, provider.name, answer.claims)
         await self.auth.authenticators.added(tx, user, identity.described(provider.label), request, tell=False)
         await self._keep(tx, attempt, provider, answer, identity)
         if tell and user.email is not None:
             await self.auth.send(tx, Message("identity_linked", user.email, user, {"provider": provider.label}))
+
+    async def _release(self, tx: AsyncConnection, answer: Answer, user: User | None) -> bool:
+        """Take it from an account that is nobody's, unless that is `user`; whether it stays there.
+
+        Raises:
+            IdentityTaken: It is somebody's.
+        """
+        present = await self.identities.find(tx, answer.claims)
+        if present is None:
+            return False
+        owner = await self.auth.users.lock(tx, present.user_id)
+        if owner is None or not self._is_nobodys(owner):
+            raise IdentityTaken
+        if user is not None and user.id == owner.id:
+            return True
+        # What the provider has granted is not revoked: it is granted again, and one is not ended without the other.
+        await self.identities.remove(tx, owner, present.id)
+        metadata = {"kind": "primary", "method": METHOD, "id": str(present.id), "name": present.provider}
+        await self.auth.emit(tx, AuthenticatorRemoved(user_id=owner.id, metadata=metadata))
+        return False
 
     # An address that is not proven
 
@@ -234,12 +283,13 @@ class Settling:
     ) -> Attempt:
         future = User(uuid.uuid4(), address, name=answer.claims.name)
         await self.auth.act(tx, StartSignUp(user=future, request=request))
-        made = None
-        if await self.auth.users.by_email(address, tx) is None:
-            made = await self.auth.users.create(tx, email=address, name=answer.claims.name)
-            await self._add(tx, request, attempt, provider, answer, made)
+        user = await self.auth.users.by_email(address, tx)
+        own = user if await self._release(tx, answer, user) else None
+        if user is None:
+            own = await self.auth.users.create(tx, email=address, name=answer.claims.name)
+            await self._add(tx, request, attempt, provider, answer, own)
         await self.auth.request_mail(tx, MailRequest(PURPOSE, address))
-        return await self.attempts.keep(self.auth, tx, attempt, MAIL, None, None if made is None else made.id)
+        return await self.attempts.keep(self.auth, tx, attempt, MAIL, answer, None if own is None else own.id)
 
     # What waits
 
@@ -283,7 +333,7 @@ class Settling:
     async def _link(self, request: Request, attempt: Attempt, provider: Provider, answer: Answer) -> Response:
         """Link it to who is signed in, who has asked for that."""
         link = partial(self.link_in, request, attempt, provider, answer)
-        home = f"{self.auth.settings.mount_path}/account#identities"
+        home = f"{self.auth.settings.mount_path}/account?done=identity.linked#identities"
         return await self.auth.renew(request, link, next=attempt.next or home)
 
     async def link_in(
@@ -303,12 +353,10 @@ class Settling:
         """
         await self.attempts.finish(tx, attempt)
         present = await self.identities.find(tx, answer.claims)
-        if present is None:
+        if present is None or present.user_id != user.id:
             await self._add(tx, request, attempt, provider, answer, user, tell=True)
             return
-        if present.user_id != user.id:
-            raise IdentityTaken
-        await self.identities.used(self.auth, tx, present, answer.claims)
+        await self.identities.used(self.auth, tx, present, provider.name, answer.claims)
         await self._keep(tx, attempt, provider, answer, present)
 
 

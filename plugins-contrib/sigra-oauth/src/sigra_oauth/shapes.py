@@ -59,7 +59,7 @@ class Address(BaseModel):
     login_token: Held = None
 
 
-class PublicIdentity(TypedDict):
+class PublicLinkedIdentity(TypedDict):
     """A linked account of a provider, as its user may see it."""
 
     id: Identifier
@@ -74,7 +74,7 @@ class PublicIdentity(TypedDict):
 class AllIdentities(TypedDict):
     """A user's linked accounts, the oldest first."""
 
-    identities: list[PublicIdentity]
+    identities: list[PublicLinkedIdentity]
 
 
 class Nothing(BaseModel):

@@ -60,11 +60,19 @@ class SigningOut:
         if url is None and "location" in ended.headers:
             return ended
         answer: SignedOutHere = {"logout_url": url}
-        response = None if url is None else await onward(self.auth, request, url, body.page)
+        response = None
+        if begun is not None and url is not None:
+            response = await onward(self.auth, request, url, self.providers[begun.provider].label, body.page)
         response = response or JSONResponse(answer)
         for cookie in ended.headers.getlist("set-cookie"):
             response.headers.append("set-cookie", cookie)
         return response
+
+    async def there(self, request: Request) -> Provider | None:
+        """The provider at which whoever asks may sign out, too."""
+        begun = await self._begun(request)
+        provider = None if begun is None else self.providers.get(begun.provider)
+        return provider if provider is not None and provider.ends_sessions else None
 
     async def _begun(self, request: Request) -> Begun | None:
         identity: Identity | None = request.scope["sigra.identity"]

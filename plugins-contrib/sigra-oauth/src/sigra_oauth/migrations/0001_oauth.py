@@ -76,6 +76,7 @@ def upgrade() -> None:
         "sigra_oauth_logouts",
         Column("id", Id(), primary_key=True),
         Column("token_digest", Digest(), nullable=False, unique=True),
-        Column("session_digest", Digest(), index=True),
+        Column("whose_digest", Digest(), nullable=False, index=True),
+        Column("heard_at", UTCDateTime, nullable=False),
         Column("expires_at", UTCDateTime, nullable=False, index=True),
     )

@@ -14,12 +14,15 @@ from sigra_oauth.callbacks import read_code, shown
 from sigra_oauth.configuring import Registration
 from sigra_oauth.discovery import ENDPOINTS, Metadata
 from sigra_oauth.errors import GrantLost, OAuthFailed, OAuthUnavailable
-from sigra_oauth.exchanging import TokenClient, read_tokens
+from sigra_oauth.exchanging import TokenClient, error_of, read_tokens
 from sigra_oauth.outbound import Outbound
 from sigra_oauth.provider import Answer, Asked, Claims, LoggedOut, ResponseMode, Tokens
 
 LOST = frozenset({"invalid_grant"})
 """What says that a refresh token has ended (RFC 6749, section 5.2)."""
+
+ENDED = frozenset({"invalid_token", "invalid_grant"})
+"""What some answer where a token that is to be revoked is none any more."""
 
 
 class OAuth2:
@@ -71,7 +74,16 @@ class OAuth2:
     def parameters(self, asked: Asked) -> Mapping[str, str]:
         """Of the authorization request, besides those of every one."""
         form = {"response_mode": "form_post"} if self.response_mode == "form_post" else {}
-        return {**self.registration.parameters, **(self.preset.again if asked.again else {}), **form}
+        again = {**self.again()} if asked.again else {}
+        return {**self.registration.parameters, **again, **form}
+
+    def again(self) -> Mapping[str, str]:
+        """What asks a provider to have its user prove it again."""
+        return self.preset.again or {}
+
+    def verifier(self, asked: Asked) -> str | None:
+        """The code verifier (RFC 7636): sent to all but those that refuse it."""
+        return asked.code_verifier if self.preset.pkce else None
 
     async def account(self, metadata: Metadata, tokens: Tokens) -> Mapping[str, Any]:
         """The document that says whose tokens they are."""
@@ -90,7 +102,7 @@ class OAuth2:
             url, _ = client.create_authorization_url(
                 metadata.at("authorization_endpoint"),
                 state=asked.state,
-                code_verifier=asked.code_verifier,
+                code_verifier=self.verifier(asked),
                 redirect_uri=asked.redirect_uri,
                 scope=" ".join(self.preset.scopes) or None,
                 **self.parameters(asked),
@@ -135,7 +147,7 @@ class OAuth2:
                     grant_type="authorization_code",
                     code=code,
                     redirect_uri=asked.redirect_uri,
-                    code_verifier=asked.code_verifier,
+                    code_verifier=self.verifier(asked),
                 )
         except OAuthError as error:
             raise OAuthFailed(f"the code was answered {shown(error.error)}") from None
@@ -166,13 +178,13 @@ class OAuth2:
         metadata = await self.metadata()
         try:
             async with self.client(metadata) as client:
-                told = await client.refresh_token(metadata.at("token_endpoint"), refresh_token=tokens.refresh_token)
+                await client.refresh_token(metadata.at("token_endpoint"), refresh_token=tokens.refresh_token)
         except OAuthError as error:
             if error.error in LOST or error.error in self.preset.lost:
                 raise GrantLost from None
             # Whatever else is wrong, with us or with the provider, may be put right, and the token still be good.
             raise OAuthUnavailable(f"the refresh token was answered {shown(error.error)}") from None
-        return read_tokens(told, self.clock, before=tokens)
+        return read_tokens(client.told, self.clock, before=tokens)
 
     async def revoke(self, token: str, kind: Literal["access_token", "refresh_token"]) -> None:
         """End a token there (RFC 7009)."""
@@ -181,8 +193,14 @@ class OAuth2:
             return
         async with self.client(metadata) as client:
             answer = await client.revoke_token(metadata.revocation_endpoint, token=token, token_type_hint=kind)
-        if answer.status_code != 200:
+        # Some say of a token that has ended already what the standard has no error for (RFC 7009, section 2.2).
+        if answer.status_code != 200 and error_of(answer.content) not in ENDED:
             raise OAuthFailed(f"the revocation was answered {answer.status_code}")
+
+    @property
+    def ends_sessions(self) -> bool:
+        """Never: there are no sessions in OAuth 2.0."""
+        return False
 
     async def logout_url(self, id_token: str | None, back: str) -> str | None:
         """Nowhere: there are no sessions in OAuth 2.0."""

@@ -22,6 +22,8 @@ from sigra_oauth.provider import Answer, Asked, LoggedOut, Tokens
 from sigra_oauth.providers.oauth2 import OAuth2
 from sigra_oauth.signed import Signed, opened
 
+AGAIN = {"prompt": "login", "max_age": "0"}
+
 
 class OpenID(OAuth2):
     """One issuer."""
@@ -58,6 +60,10 @@ class OpenID(OAuth2):
         usual = "client_secret_basic" if "client_secret_basic" in announced else "client_secret_post"
         return self.preset.authentication or usual
 
+    def again(self) -> Mapping[str, str]:
+        """As the standard has it (Core 1.0, section 3.1.2.1)."""
+        return AGAIN if self.preset.again is None else self.preset.again
+
     # The dance
 
     async def authorization_url(self, asked: Asked) -> str:
@@ -90,17 +96,26 @@ class OpenID(OAuth2):
 
     async def _account(self, metadata: Metadata, tokens: Tokens, token: Signed, subject: str) -> Mapping[str, Any]:
         """The ID token, and what is asked for besides (Core 1.0, section 5.3.2)."""
-        lacking = walk(token.claims, self.preset.email) is None
-        if metadata.userinfo_endpoint is None or not (lacking or self.preset.userinfo == "always"):
+        if metadata.userinfo_endpoint is None or not self._asks(token.claims):
             return token.claims
         told = await self.account(metadata, tokens)
         if told.get("sub") != subject:
             raise OAuthFailed("the account in the answer is another's (sub)")
         # An address counts as verified by the word of the document that it stands in.
-        apart = {path.split(".")[0] for path in (self.preset.email, *self.preset.verified)}
+        paths = (self.preset.email, *self.preset.verified)
+        apart = {*paths, *(path.split(".")[0] for path in paths)}
         return {**{name: value for name, value in token.claims.items() if name not in apart}, **told}
 
+    def _asks(self, claims: Mapping[str, Any]) -> bool:
+        when = self.preset.userinfo
+        return when == "always" or (when == "lacking" and walk(claims, self.preset.email) is None)
+
     # Afterwards
+
+    @property
+    def ends_sessions(self) -> bool:
+        known = self.discovery.last
+        return known is None or known.end_session_endpoint is not None
 
     async def logout_url(self, id_token: str | None, back: str) -> str | None:
         """Where a browser ends its session there (RP-Initiated Logout 1.0, section 2)."""

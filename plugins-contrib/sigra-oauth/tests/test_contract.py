@@ -1,0 +1,17 @@
+"""What any plugin promises, by the suite that Sigra ships."""
+
+from sigra.testing import PluginContract
+from sigra_oauth import OAuth
+
+
+class TestOAuth(PluginContract):
+    plugin = OAuth
+
+
+class TestOAuthWithAProvider(PluginContract):
+    plugin = OAuth
+    section = {
+        "providers": {
+            "example": {"issuer": "https://login.example.com", "client_id": "sigra", "client_secret": "a secret"}
+        }
+    }
