@@ -59,8 +59,7 @@ def _text(value: bytes, name_length: int) -> str:
 
 
 def set_cookie(cookie: Cookie, settings: Settings) -> str:
-    """The value of a `Set-Cookie` header: host-only, not for scripts, and not sent along by other sites but where
-    the cookie says so.
+    """The value of a `Set-Cookie` header: host-only, not for scripts, not sent along by other sites unless it says so.
 
     Raises:
         ValueError: A browser would not keep it as it is.

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx2
 import pyotp
 
 from sigra import Challenge, Login, hookimpl
@@ -16,6 +17,7 @@ from sigra.testing import EMAIL, PASSWORD, Client
 from tests.apps import Postbox
 from tests.distributions.policies import Asker, SecondAsker
 from tests.distributions.ways import BADGE_WAY, CARELESS_WAY, PASSWORD_WAY, House, post
+from tests.oauth import elsewhere
 from tests.passkeys.authenticator import Authenticator
 from tests.passkeys.browsing import options_for, register
 
@@ -43,6 +45,18 @@ class Issuing:
     prepare: Prepare
     meets_mfa: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def place(self) -> str:
+        """The same as a request has it."""
+        return self.name.replace("{provider}", elsewhere.NAME)
+
+    async def go(self, client: Client, asked: Asked) -> httpx2.Response:
+        """Make the last request."""
+        path, body = asked
+        if self.name.startswith("GET "):
+            return await client.get(client.path(path), params=dict(body))
+        return await post(client, path, body)
 
     def asker(self) -> Asker:
         """A policy of which it meets nothing."""
@@ -146,6 +160,37 @@ async def _shown(client: Client, one: Authenticator) -> Asked:
     return "/login/passkey", {"credential": one.get(await options_for(client))}
 
 
+# From elsewhere
+
+
+async def by_provider(here: House, client: Client) -> Asked:
+    """Whoever was there before."""
+    await _come(client, "first", NEW)
+    client.cookies.clear()
+    return f"/oauth/{elsewhere.NAME}/callback", await elsewhere.begun(client, "first", None)
+
+
+async def by_new_account_of_a_provider(here: House, client: Client) -> Asked:
+    return f"/oauth/{elsewhere.NAME}/callback", await elsewhere.begun(client, "new", NEW)
+
+
+async def by_password_for_a_provider(here: House, client: Client) -> Asked:
+    """The proof of the account that the provider's address has."""
+    assert (await _come(client, "ada", EMAIL)).status_code == 202
+    return "/oauth/link", {"password": PASSWORD}
+
+
+async def by_provider_again(here: House, client: Client) -> Asked:
+    await let_in(here, client)
+    linked = await elsewhere.begun(client, "ada", None, intent="link")
+    assert (await post(client, f"/oauth/{elsewhere.NAME}/callback", linked)).status_code == 204
+    return f"/oauth/{elsewhere.NAME}/callback", await elsewhere.begun(client, "ada", None, intent="reauthenticate")
+
+
+async def _come(client: Client, subject: str, email: str) -> httpx2.Response:
+    return await post(client, f"/oauth/{elsewhere.NAME}/callback", await elsewhere.begun(client, subject, email))
+
+
 # After another one
 
 
@@ -218,6 +263,11 @@ WAYS = (
     Issuing("POST /password/set", by_first_password),
     Issuing("POST /reauthenticate", by_password_again),
     Issuing("POST /login/passkey", by_passkey, meets_mfa=True),
+    Issuing("GET /oauth/{provider}/callback", by_provider),
+    Issuing("POST /oauth/{provider}/callback", by_provider),
+    Issuing("GET /oauth/{provider}/callback", by_new_account_of_a_provider),
+    Issuing("GET /oauth/{provider}/callback", by_provider_again),
+    Issuing("POST /oauth/link", by_password_for_a_provider),
     Issuing("POST /login/badge", by_pin, options={"badge": {"required": True}}),
     Issuing("POST /login/totp", by_code_of_an_app, meets_mfa=True),
     Issuing("POST /login/recovery-code", by_recovery_code, meets_mfa=True),

@@ -15,11 +15,12 @@ from tests.distributions.issuing import DEMANDED, LENIENT, WAYS, Issuing, by_a_n
 from tests.distributions.policies import Asker
 from tests.distributions.ways import House, outcome, post
 from tests.exercised import looking_on, places
+from tests.oauth.elsewhere import Strangers
 
-PLUGINS = ("totp", "passkeys")
+PLUGINS = ("totp", "passkeys", "oauth")
 A_UUID = "00000000-0000-4000-8000-000000000000"
 
-every_way = pytest.mark.parametrize("way", WAYS, ids=[way.prepare.__name__ for way in WAYS])
+every_way = pytest.mark.parametrize("way", WAYS, ids=[f"{way.prepare.__name__}-{way.name.partition(" ")[0]}" for way in WAYS])
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def issued_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 async def installed(house: Any, way: Issuing, *policies: Any) -> House:
-    return await house(*PLUGINS, Postbox(), *policies, **way.options)
+    return await house(*PLUGINS, Strangers(), Postbox(), *policies, **way.options)
 
 
 async def credentials_of(here: House, client: Client) -> tuple[Any, ...]:
@@ -54,12 +55,12 @@ async def credentials_of(here: House, client: Client) -> tuple[Any, ...]:
 async def test_every_way_issues_where_nothing_more_is_demanded(house, way, issued_at):
     here = await installed(house, way)
     client = here.client()
-    path, body = await way.prepare(here, client)
+    asked = await way.prepare(here, client)
     issued_at.clear()
-    answer = await post(client, path, body)
+    answer = await way.go(client, asked)
 
     assert outcome(answer) == (200, "signed_in")
-    assert issued_at == [way.name]
+    assert issued_at == [way.place]
     assert (await client.get("/")).json()["user"] is not None
 
 
@@ -68,10 +69,10 @@ async def test_hc10_every_way_stops_at_what_is_still_demanded(house, way, issued
     asker = way.asker()
     here = await installed(house, way, asker)
     client = here.client()
-    path, body = await way.prepare(here, client)
+    asked = await way.prepare(here, client)
     before = await credentials_of(here, client)
     issued_at.clear()
-    answer = await post(client, path, body)
+    answer = await way.go(client, asked)
     after = await credentials_of(here, client)
 
     assert outcome(answer) == (202, "challenge")

@@ -16,18 +16,23 @@ from tests.player import ROOT
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
 
 
-@pytest.fixture(params=EXAMPLES, ids=lambda path: path.stem)
-def example(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
-    """The example, imported where a server would import it: beside its database."""
-    monkeypatch.chdir(tmp_path)
+def load(path: Path, monkeypatch: pytest.MonkeyPatch, folder: Path) -> ModuleType:
+    """An example, imported where a server would import it: beside its database."""
+    monkeypatch.chdir(folder)
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
-    spec = importlib.util.spec_from_file_location(request.param.stem, request.param)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, module)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(params=EXAMPLES, ids=lambda path: path.stem)
+def example(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """Each of them."""
+    return load(request.param, monkeypatch, tmp_path)
 
 
 async def test_an_example_knows_who_asks(example: ModuleType):

@@ -1,4 +1,4 @@
-"""An application with providers, for as long as who asked for it lives: a thread that serves, and what it is signed in by."""
+"""Serves an application with two providers, each a kind of its own, for as long as who asked for it lives."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from sigra.cli.demo.application import application
 from sigra.testing import cheap_settings, create_tables
 from sigra_oauth.building import make_outbound, make_provider
 from sigra_oauth.options import Options, ProviderOptions
-from sigra_oauth.provider import Provider, ResponseMode
-from sigra_oauth.providers import OpenID
+from sigra_oauth.provider import Provider
 from tests.oauth import hostile, oidc
+from tests.oauth.cases import FormPosting
 from tests.oauth.hostile import Hostile
 from tests.oauth.oidc import OIDC
 from tests.oauth.serving import listening
@@ -28,27 +28,19 @@ from tests.oauth.serving import listening
 PATIENCE = 60.0
 
 
-class Posting(OpenID):
-    """Answers by a form that its page posts, as Apple does."""
-
-    @property
-    def response_mode(self) -> ResponseMode:
-        return "form_post"
-
-
-class Stranger:
-    """Brings it."""
+class Posting:
+    """A stranger's plugin that brings a provider which answers by a form that its page posts, as Apple does."""
 
     name = "stranger"
     api = 1
 
-    def __init__(self, options: ProviderOptions) -> None:
-        self.options = options
+    def __init__(self, provider: Hostile) -> None:
+        self.options = ProviderOptions(**provider.options(label="Postbox"))
 
     @hookimpl
     async def providers_for_oauth(self, auth: Auth) -> Sequence[Provider]:
         outbound = make_outbound(Options(), development=True)
-        return [make_provider("posting", self.options, outbound, auth.clock, development=True, kind=Posting)]
+        return [make_provider("posting", self.options, outbound, auth.clock, development=True, kind=FormPosting)]
 
 
 @dataclass(frozen=True)
@@ -79,8 +71,7 @@ def running(folder: Path) -> Iterator[Site]:
             home="/",
             oauth={"providers": {"oidc": provider.options(label="Somewhere")}},
         )
-        stranger = Stranger(ProviderOptions(**posting.options(label="Postbox")))
-        auth = Sigra(settings, ["defaults", "oauth", "passkeys", "audit", Greeting(), stranger])
+        auth = Sigra(settings, ["defaults", "oauth", "passkeys", "audit", Greeting(), Posting(posting)])
         server = uvicorn.Server(
             uvicorn.Config(application(auth), log_level="critical", ws="none", lifespan="on", proxy_headers=False)
         )

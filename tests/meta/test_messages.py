@@ -38,6 +38,10 @@ RECEIVED = MappingProxyType(
             ("factors_removal_requested", "factors_removed"),
             "test_factor_removal.py::test_hc16_factors_are_removed_after_a_wait_of_which_the_owner_is_told_at_once",
         ),
+        **dict.fromkeys(
+            ("identity_linked", "identity_unlinked"),
+            "sigra-oauth/tests/test_mails.py::test_the_owner_is_told_what_is_linked_and_what_is_not_any_more",
+        ),
         "account_deleted": "test_account_deletion.py::test_an_account_is_erased_when_its_grace_is_over",
     }
 )
@@ -45,8 +49,6 @@ RECEIVED = MappingProxyType(
 
 TO_COME = MappingProxyType(
     {
-        "identity_linked": "sigra-oauth",
-        "identity_unlinked": "sigra-oauth",
         "refresh_token_reused": "sigra-jwt",
     }
 )

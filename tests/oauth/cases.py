@@ -9,7 +9,12 @@ from typing import Any
 import httpx2
 from sqlalchemy import Row, select
 
+from sigra import Auth, hookimpl
 from sigra.testing import PASSWORD, Client, FrozenClock
+from sigra_oauth.building import make_outbound, make_provider
+from sigra_oauth.options import Options, ProviderOptions
+from sigra_oauth.provider import Provider, ResponseMode
+from sigra_oauth.providers import OpenID
 from tests.apps import Postbox, running
 from tests.oauth.dancing import configured, dance
 from tests.oauth.hostile import Hostile
@@ -23,6 +28,30 @@ BROWSER = {"accept": "text/html"}
 """A navigation."""
 
 
+class FormPosting(OpenID):
+    """Answers by a form (Form Post Response Mode 1.0)."""
+
+    @property
+    def response_mode(self) -> ResponseMode:
+        return "form_post"
+
+
+class ByForm:
+    """A stranger's plugin that brings one."""
+
+    name = "by_form"
+    api = 1
+
+    def __init__(self, provider: Hostile) -> None:
+        self.provider = provider
+
+    @hookimpl
+    async def providers_for_oauth(self, auth: Auth) -> Sequence[Provider]:
+        entry = ProviderOptions(**self.provider.options())
+        out = make_outbound(Options(), development=True)
+        return [make_provider("hostile", entry, out, auth.clock, development=True, kind=FormPosting)]
+
+
 @asynccontextmanager
 async def installed(
     database: str,
@@ -30,15 +59,19 @@ async def installed(
     *providers: Hostile,
     plugins: Sequence[Any] = (),
     entries: dict[str, Any] | None = None,
+    by_form: bool = False,
     **options: Any,
 ) -> AsyncIterator[Client]:
     """One with `hostile` (and `hostile2`), every built-in plugin and a postbox.
 
     Args:
         entries: More of each provider's options.
+        by_form: Whether the provider answers by a form that its page posts.
     """
     active = ["defaults", "oauth", Postbox(), *plugins]
     oauth = configured(*providers, **(entries or {}))
+    if by_form:
+        oauth, active = {}, [*active, ByForm(*providers)]
     async with running(database, active, clock=clock, oauth=oauth, **options) as client:
         yield client
 

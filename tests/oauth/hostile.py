@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -317,7 +317,7 @@ def credentials(request: Request, form: Mapping[str, str]) -> tuple[str, str]:
     if scheme.lower() != "basic":
         return form.get("client_id", ""), form.get("client_secret", "")
     name, _, secret = base64.b64decode(given).decode().partition(":")
-    return unquote(name), unquote(secret)
+    return unquote_plus(name), unquote_plus(secret)
 
 
 def form_post(action: str, pairs: list[tuple[str, str]]) -> Response:

@@ -150,8 +150,9 @@ async def visits(client: Client, provider: Hostile, sub: str, address: str, told
     says(provider, sub, told, False)
     for _ in range(3):
         answers.append(seen(await dance(browser)))
-        for _ in range(2 if told is None else 0):
-            answers.append(seen(await browser.post("/auth/oauth/address", json={"email": address})))
+        if told is None:
+            given = {"email": address}
+            answers += [seen(await browser.post("/auth/oauth/address", json=given)) for _ in range(2)]
         for page in ("login/challenge", "email/verify", "oauth/address"):
             shown = await browser.get(f"/auth/{page}", headers=BROWSER)
             answers.append((shown.status_code, shown.text.replace(address, "-")))
@@ -254,7 +255,7 @@ async def test_hc02_two_mails_for_two_who_cannot_tell(database: str, clock: Froz
         await come(client, provider, "sub-2", EVE, False)
         box = await mails(client)
 
-    assert [(one.kind, one.recipient) for one in box.messages] == [("already_registered", ADA), ("verify_email", EVE)]
+    assert {(one.kind, one.recipient) for one in box.messages} == {("already_registered", ADA), ("verify_email", EVE)}
 
 
 @pytest.mark.parametrize("by", ["link", "code"])

@@ -1,5 +1,7 @@
 """What any plugin promises, by the suite that Sigra ships."""
 
+from typing import ClassVar
+
 from sigra.testing import PluginContract
 from sigra_oauth import OAuth
 
@@ -10,7 +12,7 @@ class TestOAuth(PluginContract):
 
 class TestOAuthWithAProvider(PluginContract):
     plugin = OAuth
-    section = {
+    section: ClassVar = {
         "providers": {
             "example": {"issuer": "https://login.example.com", "client_id": "sigra", "client_secret": "a secret"}
         }

@@ -19,6 +19,8 @@ from tests.oauth.dancing import configured, counted, dance, outcome
 from tests.oauth.fault import SOUND, Fault
 from tests.oauth.faults import FAULTS, MODULES
 from tests.oauth.hostile import Hostile
+from tests.oauth.logouts import LOGOUTS
+from tests.oauth.logouts import MODULES as LOGOUT_MODULES
 from tests.oauth.serving import Place
 
 PLUGINS = ["defaults", "oauth"]
@@ -93,6 +95,7 @@ async def holds(database: str, place: Place, name: str) -> None:
 
 def test_every_module_of_the_foundations_plans_is_played() -> None:
     assert {one.module for one in FAULTS.values()} - {None} == MODULES
+    assert {one.module for one in LOGOUTS.values()} - {None} == LOGOUT_MODULES
 
 
 @ANY

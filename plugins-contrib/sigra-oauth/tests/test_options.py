@@ -114,7 +114,7 @@ def test_a_provider_of_oauth_alone_has_endpoints_and_the_name_of_its_place() -> 
     assert registered(**PLAIN).preset.verified == ()
 
 
-def test_a_presets_ways_at_other_endpoints_are_another_provider() -> None:
+def test_hc03_a_presets_ways_at_other_endpoints_are_another_provider() -> None:
     """Its accounts are other people's, whatever their numbers: they must not be taken for the preset's."""
     moved = {
         "issuer": "https://git.example.com/login/oauth",

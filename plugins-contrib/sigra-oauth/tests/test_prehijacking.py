@@ -1,4 +1,4 @@
-"""Somebody was at an address first, and its owner comes later: nothing of the first one's is left ("Pre-hijacked accounts").
+"""Somebody was at an address first, and its owner comes later: nothing of the first one's is left ("Pre-hijacking").
 
 The attacker has no access to the mailbox, and no provider says that it has.
 """
@@ -227,6 +227,7 @@ async def test_hc01_no_account_of_a_provider_outlives_another_proof_of_the_addre
     async with installed(database, clock, provider, plugins=MORE, **PREPARED[prepare]) as client:
         attacker = other(client)
         late = await prepare(attacker, provider)
+        await mails(client)  # what the attacker has caused comes first
         await prove(other(client))
         got_in = await late()
         user = await client.sigra.users.by_email(ADA)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import event, select
+from sqlalchemy.util import await_only
 
 from sigra.testing import Client, FrozenClock, make_user
 from tests.apps import running
 from tests.oauth.dancing import answered, configured, counted, start
 from tests.oauth.hostile import Hostile
-from tests.oauth.racers import Racers, written
+from tests.oauth.racers import Racers, sent, written
 
 PLUGINS = ["defaults", "oauth"]
 ONE = {"sigra_users": 1, "sigra_sessions": 1, "sigra_oauth_identities": 1}
@@ -79,11 +80,11 @@ async def test_hc28_of_many_tabs_at_once_all_sign_in_and_one_account_is_made(
         running(database, PLUGINS, clock=clock, oauth=options) as client,
         Racers(database, options) as racers,
     ):
-        statuses = await racers.race([await begun(client) for _ in range(16)])
+        statuses = await racers.race([await begun(client) for _ in range(32)])
         counts, attempts = await counted(client), await rows(client, "sigra_oauth_attempts", "id")
 
-    assert Counter(statuses) == {200: 16}
-    assert counts == {**ONE, "sigra_sessions": 16}
+    assert Counter(statuses) == {200: 32}
+    assert counts == {**ONE, "sigra_sessions": 32}
     assert attempts == []
 
 
@@ -106,3 +107,33 @@ async def test_hc04_an_identity_that_two_accounts_link_at_once_is_one_accounts(
     assert sorted(status < 300 for status in statuses) == [False, True]
     assert max(statuses) == 409
     assert identities == [("sub-ada",)]
+
+
+def before(client: Client, words: str, deed: Callable[[], Awaitable[Any]]) -> None:
+    """Have something done to its end right before the first statement that holds these words."""
+    engine, waiting = client.sigra.db._engine.sync_engine, [deed]
+
+    def look(*told: Any) -> None:
+        if words in told[2] and waiting:
+            await_only(waiting.pop()())
+
+    event.listen(engine, "before_cursor_execute", look)
+
+
+async def test_hc28_a_tab_that_finds_the_account_which_another_tab_has_just_made_signs_in(
+    database: str, clock: FrozenClock, provider: Hostile
+) -> None:
+    async with running(database, PLUGINS, clock=clock, oauth=configured(provider)) as client:
+        first, second = [await begun(client) for _ in range(2)]
+        tabs = [Client(client.app, client.sigra) for _ in range(2)]
+        statuses: list[int] = []
+
+        async def other_tab() -> None:
+            statuses.append(await sent(tabs[1], second))
+
+        before(client, "sigra_users.email_canonical =", other_tab)
+        statuses.append(await sent(tabs[0], first))
+        counts, attempts = await counted(client), await rows(client, "sigra_oauth_attempts", "id")
+
+    assert statuses == [200, 200]
+    assert (counts, attempts) == ({**ONE, "sigra_sessions": 2}, [])

@@ -74,6 +74,12 @@ async def waiting(client: Client) -> int:
         return await tx.scalar(select(func.count()).select_from(table)) or 0
 
 
+async def work(client: Client, clock: FrozenClock) -> None:
+    """A minute goes by: the job is due, whenever it was done last."""
+    clock.tick(MINUTE)
+    await client.sigra.worker.work()
+
+
 def kinds(provider: Hostile) -> Counter[str | None]:
     return Counter(kind for _, kind in provider.revoked)
 
@@ -113,7 +119,7 @@ async def test_hc01_what_was_set_before_an_address_was_proven_is_revoked(
     async with signed_in(database, clock, provider) as client:
         user = await ada(client)
         await client.sigra.db.transaction(lambda tx: client.sigra.seam.forget(tx, user, "first_proof"))
-        await client.sigra.worker.work()
+        await work(client, clock)
 
     assert kinds(provider) == BOTH
 
@@ -132,7 +138,7 @@ async def test_an_access_token_that_has_expired_is_left_alone(
     async with signed_in(database, clock, provider) as client:
         clock.tick(HOUR)
         await end(client)
-        await client.sigra.worker.work()
+        await work(client, clock)
 
     assert kinds(provider) == Counter({"refresh_token": 1})
 
@@ -149,7 +155,7 @@ async def test_hc46_nothing_is_revoked_of_what_did_not_end(
 
         with pytest.raises(OSError, match="disk full"):
             await auth.db.transaction(fails)
-        await auth.worker.work()
+        await work(client, clock)
         got = await plugin.access_token(user, "hostile")
 
     assert provider.revoked == []
@@ -199,8 +205,7 @@ async def test_hc46_what_a_killed_worker_had_taken_up_is_done_by_the_next(
         first = kinds(provider)
         await plugin.tokens.revocations.run(client.sigra, plugin.providers)
         meanwhile = kinds(provider)
-        clock.tick(MINUTE)
-        await client.sigra.worker.work()
+        await work(client, clock)
         left = await waiting(client)
 
     assert first == meanwhile == BOTH
@@ -239,10 +244,9 @@ async def test_a_provider_that_is_back_is_told(database: str, clock: FrozenClock
     async with signed_in(database, clock, provider) as client:
         provider.fault = DOWN
         await end(client)
-        await client.sigra.worker.work()
+        await work(client, clock)
         provider.fault = SOUND
-        clock.tick(MINUTE)
-        await client.sigra.worker.work()
+        await work(client, clock)
         left = await waiting(client)
 
     assert kinds(provider) == BOTH
@@ -270,7 +274,7 @@ async def test_a_provider_without_a_place_for_it_is_let_be(
     provider.fault = Fault("revokes nothing", discovery=without("revocation_endpoint"))
     async with signed_in(database, clock, provider) as client:
         await end(client)
-        await client.sigra.worker.work()
+        await work(client, clock)
         left = await waiting(client)
 
     assert left == 0
@@ -291,7 +295,7 @@ async def test_hc22_a_token_in_the_place_of_another_is_sent_to_nobody(
                 await tx.execute(update(table).where(table.c.id == id).values(token=token))
 
         await client.sigra.db.transaction(swap)
-        await client.sigra.worker.work()
+        await work(client, clock)
         left = await waiting(client)
 
     assert provider.revoked == []

@@ -26,6 +26,7 @@ from tests.oauth.changes import put, without
 from tests.oauth.dancing import configured, dance
 from tests.oauth.fault import SOUND, Fault
 from tests.oauth.hostile import Hostile
+from tests.test_failing_database import Cable
 
 RACERS, ROOT = Path(__file__).with_name("token_racers.py"), Path(__file__).parents[3]
 PLUGINS = ["defaults", "oauth"]
@@ -167,6 +168,29 @@ async def test_hc46_the_lease_of_a_worker_that_was_killed_ends(
     assert during == "OAuthUnavailable"
     assert after in provider.people
     assert provider.calls["token"] == 2
+
+
+async def test_hc45_a_refresh_that_is_cut_off_anywhere_loses_no_grant(
+    database: str, clock: FrozenClock, provider: Hostile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "PATIENCE", 0.0)
+    cable = Cable()
+    async with signed_in(database, clock, provider) as client:
+        cable.lay(client, monkeypatch)
+        await outcome(client)
+        length, seen = len(cable.told), []
+        for late in (False, True):
+            for at in range(length):
+                clock.tick(HOUR)
+                cable.cut(at, late=late)
+                seen.append(await outcome(client))
+                cable.mend()
+                clock.tick(timedelta(seconds=15))
+                assert await outcome(client) in provider.people
+
+    assert length > 5
+    assert set(seen) - {"Unavailable"} <= set(provider.people)
+    assert len(provider.refresh_tokens) == 1
 
 
 # What the provider says
@@ -365,6 +389,7 @@ async def test_hc08_what_is_refreshed_for_an_account_that_is_unlinked_meanwhile_
         gated.gate.set()
         with pytest.raises(GrantLost):
             await waiting
+        clock.tick(timedelta(minutes=1))
         await auth.worker.work()
 
     assert unlinked.status_code == 204

@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sigra import Auth, User
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from sigra import Auth, SigraError, User
 from sigra_oauth.errors import GrantLost, OAuthFailed, OAuthUnavailable
 from sigra_oauth.identities import Identities
 from sigra_oauth.provider import Provider
@@ -36,6 +38,10 @@ PATIENCE = 10.0
 
 PAUSE = 0.1
 """Seconds between two looks, at least; at most twice that."""
+
+
+STORING = (0.1, 0.5, 2.0)
+"""Seconds between two tries to store what a refresh gave."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +120,16 @@ class Access:
                     f"{provider.name} did not refresh a token within {SECONDS:.0f} seconds"
                 ) from None
             raise
-        await self.auth.db.transaction(partial(self.tokens.renew, self.auth, held=held, tokens=new))
+        await self._store(partial(self.tokens.renew, self.auth, held=held, tokens=new))
+
+    async def _store(self, storing: Callable[[AsyncConnection], Awaitable[None]]) -> None:
+        """Try more than once: with rotation, what has come is the only refresh token that is left."""
+        for pause in STORING:
+            try:
+                return await self.auth.db.transaction(storing)
+            except SigraError:
+                await asyncio.sleep(pause)
+        return await self.auth.db.transaction(storing)
 
     async def _to_the_end(self, work: Coroutine[Any, Any, None]) -> None:
         """Go on when whoever waits goes away: what the provider has answered by then is the only token that is left."""

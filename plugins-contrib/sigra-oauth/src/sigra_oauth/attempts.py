@@ -62,6 +62,7 @@ class Attempt:
         user_id: Who is signed in where it began; once it is answered, whose account is to be proven.
         session_id: The session that began it.
         answer: What the provider has said, while that waits for something.
+        address: Where the mail went that it waits for.
     """
 
     id: uuid.UUID
@@ -77,6 +78,7 @@ class Attempt:
     mark: str
     secret: str = field(repr=False)
     answer: Answer | None = field(default=None, repr=False)
+    address: str | None = field(default=None, repr=False)
 
     def asked(self, redirect_uri: str, state: str) -> Asked:
         """What the provider was asked with."""
@@ -228,6 +230,14 @@ class Attempts:
         """End one whose effect another one has had, if it is there still."""
         await tx.execute(delete(self.table).where(self.table.c.id == attempt.id))
 
+    async def session_of(self, auth: Auth, attempt: Attempt) -> uuid.UUID | None:
+        """The session that began it, by its id as of now."""
+        async with auth.db.connect() as tx:
+            found: uuid.UUID | None = await tx.scalar(
+                select(self.table.c.session_id).where(self.table.c.id == attempt.id)
+            )
+        return found
+
     # What waits
 
     async def keep(
@@ -238,6 +248,7 @@ class Attempts:
         waits_for: str,
         answer: Answer | None,
         user_id: uuid.UUID | None,
+        address: str | None = None,
     ) -> Attempt:
         """Note what an answered attempt waits for; the attempt as of now.
 
@@ -247,13 +258,14 @@ class Attempts:
         lifetime = MAIL_LIFETIME if waits_for == MAIL else LIFETIME
         sealed = None
         if answer is not None:
-            sealed = auth.vault.seal(self.table.c.answer, attempt.id, json.dumps(_packed(answer)).encode())
+            packed = json.dumps({**_packed(answer), "address": address})
+            sealed = auth.vault.seal(self.table.c.answer, attempt.id, packed.encode())
         expires_at = auth.clock() + lifetime
-        values = {"waits_for": waits_for, "answer": sealed, "user_id": user_id, "expires_at": expires_at}
+        now: dict[str, Any] = {"waits_for": waits_for, "user_id": user_id, "expires_at": expires_at}
         mine = (self.table.c.id == attempt.id) & self.table.c.claimed_at.is_not(None)
-        if (await tx.execute(update(self.table).where(mine).values(values))).rowcount != 1:
+        if (await tx.execute(update(self.table).where(mine).values(**now, answer=sealed))).rowcount != 1:
             raise OAuthExpired
-        return replace(attempt, waits_for=waits_for, user_id=user_id, expires_at=expires_at, answer=answer)
+        return replace(attempt, **now, answer=answer, address=address)
 
     async def waiting(
         self, auth: Auth, request: Request, waits_for: Sequence[str], presented: str | None = None
@@ -316,10 +328,11 @@ class Attempts:
         return None if row is None else self._attempt(auth, row, mark, secret)
 
     def _attempt(self, auth: Auth, row: RowMapping, mark: str, secret: str) -> Attempt:
-        answer = None
+        its: dict[str, Any] = {name: row[name] for name in _SAME}
         if row["answer"] is not None:
-            answer = _unpacked(json.loads(auth.vault.open(self.table.c.answer, row["id"], row["answer"])))
-        return Attempt(**{name: row[name] for name in _SAME}, mark=mark, secret=secret, answer=answer)
+            packed = json.loads(auth.vault.open(self.table.c.answer, row["id"], row["answer"]))
+            its |= {"answer": _unpacked(packed), "address": packed["address"]}
+        return Attempt(**its, mark=mark, secret=secret)
 
 
 def _marks(auth: Auth, request: Request) -> Iterator[str]:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
@@ -63,7 +62,7 @@ class Pages:
             return []
         async with self.auth.db.connect() as tx:
             own = await self.identities.of(tx, user)
-            is_last = await self._is_last(tx, user)
+            ways = [one for one in await self.auth.authenticators.of(tx, user) if one.alone]
         if page == REAUTHENTICATE:
             linked = {one.provider for one in own}
             mine = [provider for name, provider in self.providers.items() if name in linked]
@@ -73,14 +72,10 @@ class Pages:
         context = {
             "identities": [one.public(self.label(one)) for one in own],
             "providers": _listed(self.providers.values()),
-            "is_last": is_last,
+            "last": ways[0].id if len(ways) == 1 else None,
             "confirm": confirmation(request, SECTION),
         }
         return [Part("main", 230, "oauth/account.html", context)]
-
-    async def _is_last(self, tx: AsyncConnection, user: User) -> bool:
-        """Whether there is but one way in."""
-        return sum(one.alone for one in await self.auth.authenticators.of(tx, user)) == 1
 
     async def _sign_out(self, request: Request) -> Sequence[Part]:
         provider = await self.signing_out.there(request)
@@ -89,7 +84,9 @@ class Pages:
     async def _other_address(self, request: Request) -> Sequence[Part]:
         """For who came by a provider, and waits for a mail."""
         waiting = await self.attempts.waiting(self.auth, request, [MAIL])
-        return [Part("main", 100, "oauth/other_address.html")] if waiting else []
+        if not waiting:
+            return []
+        return [Part("main", 100, "oauth/other_address.html", {"address": waiting[0].address})]
 
     def _buttons(self, template: str, providers: Iterable[Provider]) -> Sequence[Part]:
         listed = _listed(providers)

@@ -227,7 +227,7 @@ class OAuth:
     async def export_user(self, auth: Auth, user: User) -> Mapping[str, Any]:
         async with auth.db.connect() as tx:
             its = [
-                {**one.public(self.label(one)), **one.key(), "scopes": await self.tokens.scopes(tx, one)}
+                {**one.public(self.pages.label(one)), **one.key(), "scopes": await self.tokens.scopes(tx, one)}
                 for one in await self.identities.of(tx, user)
             ]
         return {"oauth_identities": its}

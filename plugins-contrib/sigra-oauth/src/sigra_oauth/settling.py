@@ -19,11 +19,13 @@ from sigra import (
     Auth,
     AuthenticatorRemoved,
     Conflict,
+    Identity,
     Login,
     MailRequest,
     Message,
     OtherAccount,
     StartSignUp,
+    Unauthenticated,
     User,
     canonical_email,
     timestamp,
@@ -64,9 +66,7 @@ class Settling:
             IdentityTaken: It is linked to another account.
             OAuthSignUpClosed: It has no account, and none is made.
         """
-        resumed = None
-        if attempt.session_id is not None:
-            resumed = await self.auth.resume(request, attempt.session_id)
+        resumed = await self._resumed(request, attempt)
         if attempt.intent != "login" and (resumed is None or resumed.user.id != attempt.user_id):
             raise OAuthExpired
         if attempt.intent == "link":
@@ -84,6 +84,11 @@ class Settling:
             if identity is None:
                 raise
             return await self._sign_in(request, attempt, provider, answer, identity, ended=True)
+
+    async def _resumed(self, request: Request, attempt: Attempt) -> Identity | None:
+        """Who is signed in where it began; another tab may have given that session a new id meanwhile."""
+        session_id = None if attempt.session_id is None else await self.attempts.session_of(self.auth, attempt)
+        return None if session_id is None else await self.auth.resume(request, session_id)
 
     async def _known(self, answer: Answer) -> LinkedIdentity | None:
         """The identity, where it is somebody's."""
@@ -289,7 +294,8 @@ class Settling:
             own = await self.auth.users.create(tx, email=address, name=answer.claims.name)
             await self._add(tx, request, attempt, provider, answer, own)
         await self.auth.request_mail(tx, MailRequest(PURPOSE, address))
-        return await self.attempts.keep(self.auth, tx, attempt, MAIL, answer, None if own is None else own.id)
+        owner = None if own is None else own.id
+        return await self.attempts.keep(self.auth, tx, attempt, MAIL, answer, owner, address)
 
     # What waits
 
@@ -334,7 +340,12 @@ class Settling:
         """Link it to who is signed in, who has asked for that."""
         link = partial(self.link_in, request, attempt, provider, answer)
         home = f"{self.auth.settings.mount_path}/account?done=identity.linked#identities"
-        return await self.auth.renew(request, link, next=attempt.next or home)
+        try:
+            return await self.auth.renew(request, link, next=attempt.next or home)
+        except Unauthenticated:
+            if await self._resumed(request, attempt) is None:
+                raise OAuthExpired from None
+            return await self.auth.renew(request, link, next=attempt.next or home)  # another tab was faster
 
     async def link_in(
         self,

@@ -174,7 +174,7 @@ class OAuth2:
     async def refresh(self, tokens: Tokens) -> Tokens:
         """New tokens (RFC 6749, section 6)."""
         if tokens.refresh_token is None:
-            raise OAuthFailed("there is no refresh token")
+            raise GrantLost
         metadata = await self.metadata()
         try:
             async with self.client(metadata) as client:

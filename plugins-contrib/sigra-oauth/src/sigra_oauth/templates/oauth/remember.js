@@ -1,7 +1,8 @@
-// Whoever checks the page's box means every way in.
+// Where the page has such a box already, it is meant for every way in.
 for (const form of document.querySelectorAll("form.providers")) {
-  form.addEventListener("submit", () => {
-    const own = form.querySelector("[type=hidden][name=remember]");
-    if (own) own.disabled = !document.querySelector("[type=checkbox][name=remember]")?.checked;
-  });
+  const own = form.elements.remember;
+  const other = [...document.querySelectorAll("[type=checkbox][name=remember]")].find((box) => box !== own);
+  if (!other) continue;
+  own.closest("label").hidden = true;
+  form.addEventListener("submit", () => { own.checked = other.checked; });
 }
