@@ -194,3 +194,39 @@ async def test_closing_answers_those_who_wait(db, badges):
     await db.aclose()
 
     assert (await looking).row["id"] == row["id"]
+
+
+async def asked_by(count, db, badges, lookup, digest):
+    """As many at once, each answered."""
+    async with asyncio.timeout(5):
+        found = await asyncio.gather(*(lookup.find(db, [digest]) for _ in range(count)))
+    assert all(one.row["digest"] == digest for one in found)
+
+
+async def test_a_crowd_that_is_back_is_waited_for_no_longer(db, badges, monkeypatch):
+    monkeypatch.setattr("sigra.db.reader.WINDOW", 60)
+    lookup, row = Lookup(badges, badges.c.digest), await badge(db, badges)
+
+    for _ in range(3):
+        await asked_by(64, db, badges, lookup, row["digest"])
+
+
+async def test_what_is_left_of_a_crowd_waits_a_moment(db, badges):
+    lookup, row = Lookup(badges, badges.c.digest), await badge(db, badges)
+
+    for count in (64, 1, 64, 63, 2):
+        await asked_by(count, db, badges, lookup, row["digest"])
+
+
+async def test_hc50_one_of_a_crowd_that_goes_away_leaves_the_others_their_answers(db, badges):
+    lookup, row = Lookup(badges, badges.c.digest), await badge(db, badges)
+    await asked_by(64, db, badges, lookup, row["digest"])
+
+    waiting = [asyncio.ensure_future(lookup.find(db, [row["digest"]])) for _ in range(32)]
+    await asyncio.sleep(0)
+    for one in waiting[::2]:
+        one.cancel()
+
+    async with asyncio.timeout(5):
+        found = await asyncio.gather(*waiting[1::2])
+    assert all(one.row["digest"] == row["digest"] for one in found)

@@ -20,7 +20,7 @@ from tests.oauth.elsewhere import Strangers
 PLUGINS = ("totp", "passkeys", "oauth")
 A_UUID = "00000000-0000-4000-8000-000000000000"
 
-every_way = pytest.mark.parametrize("way", WAYS, ids=[f"{way.prepare.__name__}-{way.name.partition(" ")[0]}" for way in WAYS])
+every_way = pytest.mark.parametrize("way", WAYS, ids=[f"{way.prepare.__name__}-{way.name.split()[0]}" for way in WAYS])
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from sigra.db.migrations import check, current, newest, upgrade
 from sigra.settings import from_sources
 from sigra.testing import Client, application, make_user, migrate
 from sigra.testing.cheap import SECRET_KEY
+from sigra_oauth import OAuth
+from sigra_oauth.provider import Claims
 from sigra_passkeys.plugin import Passkeys
 from sigra_passkeys.relying_party import Registered
 from tests.distributions.conftest import DISTRIBUTIONS
@@ -209,14 +211,25 @@ async def with_a_passkey(client, user):
     await client.sigra.db.transaction(lambda tx: stored.add(client.sigra, tx, user, passkey, "Key ring"))
 
 
-FACTORS = {"sigra-totp": (with_an_app, ["sigra_totp"]), "sigra-passkeys": (with_a_passkey, ["sigra_passkeys"])}
+async def with_an_account_elsewhere(client, user):
+    """A provider's account, as it is stored once it was proven."""
+    identities, claims = client.sigra.plugin(OAuth).identities, Claims("https://login.example.com", "sub-ada")
+    await client.sigra.db.transaction(lambda tx: identities.add(client.sigra, tx, user, "example", claims))
+
+
+FACTORS = {
+    "sigra-totp": (with_an_app, ["sigra_totp"], 202),
+    "sigra-passkeys": (with_a_passkey, ["sigra_passkeys"], 202),
+    "sigra-oauth": (with_an_account_elsewhere, ["sigra_oauth_identities"], 200),
+}
+"""What gives it, the tables that have it, and what a password alone is answered with it."""
 
 
 @pytest.mark.parametrize("distribution", FACTORS)
-async def test_who_had_a_factor_signs_in_without_it_and_the_doctor_says_who(
+async def test_who_had_what_is_gone_signs_in_without_it_and_the_doctor_says_who(
     distribution, sigra_settings, sigra_clock, database, tmp_path
 ):
-    add, tables = FACTORS[distribution]
+    add, tables, status = FACTORS[distribution]
     [plugin] = [one.name for one in distributions.ours() if one.distribution == distribution]
     auth = Sigra(sigra_settings, ["defaults", plugin], clock=sigra_clock)
     await migrate(auth)
@@ -225,7 +238,7 @@ async def test_who_had_a_factor_signs_in_without_it_and_the_doctor_says_who(
         user = await make_user(auth)
         await add(client, user)
         another = Client(client.app, auth)
-        assert (await another.sign_in(user)).status_code == 202
+        assert (await another.sign_in(user)).status_code == status
     path = os.pathsep.join([str(ROOT), str(seen_without(distribution, tmp_path))])
     environment = variables(database, PYTHONPATH=path, **CHEAP)
 

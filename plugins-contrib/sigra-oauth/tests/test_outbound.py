@@ -241,10 +241,12 @@ async def test_hc30_loopback_is_not_asked_however_it_is_spelt(url: str) -> None:
         "https://provider.example:99999/",
         "https://provider.example/\n",
         "https://" + "a" * 3000,
+        "https://provider.example/\ud800",
+        "https://prövider.example/",
         None,
         7,
     ],
-    ids=range(15),
+    ids=range(17),
 )
 def test_hc30_only_https_is_asked(url: object) -> None:
     with pytest.raises(OAuthFailed):

@@ -29,6 +29,9 @@ CONNECT_SECONDS = 2.0
 MAXIMUM_BYTES = 1024 * 1024
 """Of an answer."""
 
+URL_LENGTH = 2048
+"""Characters of an address that is asked: nobody's is longer."""
+
 HEADERS = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "sigra-oauth"}
 """Nothing is asked for compressed, so that nothing unpacks to more than was read."""
 
@@ -194,7 +197,7 @@ def checked(url: object, *, development: bool) -> str:
         OAuthFailed: Neither https nor, in development, http with this machine; or it holds a user, or a fragment.
     """
     try:
-        parts = httpx2.URL(url) if isinstance(url, str) and len(url) <= 2048 else None
+        parts = httpx2.URL(url) if isinstance(url, str) and url.isascii() and len(url) <= URL_LENGTH else None
     except httpx2.InvalidURL:
         parts = None
     if parts is None or not parts.host or parts.userinfo or parts.fragment or not 0 < (parts.port or 1) < 65_536:
