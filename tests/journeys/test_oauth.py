@@ -164,9 +164,9 @@ def test_an_answer_is_shown_once_and_says_so_after_back_and_reload(open_page: Op
     somebody(page, "impatient")
 
     page.goto(answers[-1])
-    heading(page, "Not under way any more")
+    heading(page, "This attempt is over")
     page.reload()
-    heading(page, "Not under way any more")
+    heading(page, "This attempt is over")
     page.get_by_role("link", name="Back to the sign-in").click()
 
     expect(page.get_by_role("main")).to_contain_text("You are signed in as impatient@example.com")
@@ -414,7 +414,7 @@ def test_no_page_of_it_has_a_fault(context: BrowserContext, demo: Site) -> None:
     page.set_content(onward(page))
     seen["onward"] = faults(page)
     page.goto("/auth/oauth/oidc/callback")
-    heading(page, "Not under way any more")
+    heading(page, "This attempt is over")
     seen["in vain"] = faults(page)
 
     person = Person(page, True, f"seen-{shade}@example.com")

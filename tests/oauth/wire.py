@@ -7,6 +7,7 @@ import hashlib
 import html
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote_plus
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response

@@ -16,7 +16,7 @@ class OAuthExpired(SigraError):
     Cure: Begin again, in this browser.
     """
 
-    code, status, title = "oauth_expired", 400, "Not under way any more"
+    code, status, title = "oauth_expired", 400, "This attempt is over"
     detail = "This sign-in was finished already, has expired, or was begun in another browser. Begin again."
 
 
