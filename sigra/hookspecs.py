@@ -238,10 +238,10 @@ async def revoke_credentials(auth: Auth, tx: AsyncConnection, user: User, reason
 
 
 @hookspec
-async def is_same_person(auth: Auth, request: Request, user: User) -> bool | None:
+async def is_same_person(auth: Auth, request: Request, user: User, login_token: str | None) -> bool | None:
     """Each: whether the browser that asks is shown to be who set what an account has whose address is not proven yet.
 
-    One True is enough to keep it.
+    One True is enough to keep it. `login_token` is what the body holds in place of a cookie.
     """
 
 

@@ -20,11 +20,13 @@ def rendered(page: str) -> str:
 
 def lines() -> Iterator[str]:
     """The table, in the order of names."""
-    yield "| `preset` | provider | speaks | who it is | an address is verified by | needs besides |"
-    yield "|---|---|---|---|---|---|"
+    heads = ("`preset`", "provider", "speaks", "who it is", "an address is verified by", "PKCE", "proof again")
+    yield f"| {' | '.join((*heads, 'needs besides'))} |"
+    yield f"|{'---|' * (len(heads) + 1)}"
     for name, preset in sorted(presets().items()):
-        cells = (f"`{name}`", preset.label, KINDS[preset.kind], subject(preset), verified(preset), needs(preset))
-        yield f"| {' | '.join(cells)} |"
+        told = (KINDS[preset.kind], subject(preset), verified(preset))
+        can = ("yes" if preset.pkce else "no", "`auth_time`" if preset.auth_time else "its word")
+        yield f"| {' | '.join((f'`{name}`', preset.label, *told, *can, needs(preset)))} |"
 
 
 def subject(preset: Preset) -> str:

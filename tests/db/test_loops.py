@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
+import time
 
 import pytest
 from sqlalchemy import select
@@ -28,6 +30,28 @@ def test_each_loop_has_its_own_and_closed_ones_are_forgotten() -> None:
     assert first[0] is first[1]
     assert first[0] is not second[0]
     assert abandoned == [first[0]]
+
+
+def test_hc50_a_loop_that_goes_on_in_another_thread_is_not_taken_for_that_of_this_one() -> None:
+    kept = PerLoop(asyncio.get_running_loop, lambda _: None)
+
+    async def get() -> tuple[object, object]:
+        return kept.get(), asyncio.get_running_loop()
+
+    moved = asyncio.new_event_loop()
+    moved.run_until_complete(get())
+    thread = threading.Thread(target=moved.run_forever)
+    thread.start()
+    while not moved.is_running():
+        time.sleep(0)
+    here = asyncio.run(get())
+    there = asyncio.run_coroutine_threadsafe(get(), moved).result()
+    moved.call_soon_threadsafe(moved.stop)
+    thread.join()
+    moved.close()
+
+    assert here[0] is here[1]
+    assert there == (moved, moved)
 
 
 # Drivers warn of a loop that ended before its connections were closed: that is the case here.

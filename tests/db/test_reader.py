@@ -11,6 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from sigra.db import Database, Digest, Id, Lookup, UserColumns, UTCDateTime, user_ref
 from sigra.db.schema import core_tables
+from sigra.db.users import UserReader
 from sigra.errors import Unavailable
 from tests.db.conftest import create_all
 
@@ -183,6 +184,21 @@ async def test_without_prepared_statements_the_pooler_is_spared(database, db, ba
     assert (await Lookup(badges, badges.c.digest).find(pooled, [row["digest"]])).row["id"] == row["id"]
 
     await pooled.aclose()
+
+
+async def test_hc45_a_row_that_cannot_be_read_is_told_to_who_asked_and_holds_up_nobody(db, badges, monkeypatch):
+    row = await badge(db, badges)
+    lookup = Lookup(badges, badges.c.digest)
+
+    def broken(self, *values):
+        raise ValueError("no such user")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(UserReader, "user", broken)
+        with pytest.raises(ValueError, match="no such user"):
+            await asyncio.wait_for(lookup.find(db, [row["digest"]]), 2)
+
+    assert (await asyncio.wait_for(lookup.find(db, [row["digest"]]), 2)).row["id"] == row["id"]
 
 
 async def test_closing_answers_those_who_wait(db, badges):

@@ -125,11 +125,38 @@ async def works(client: Client, password: str = PASSWORD, email: str = ADA) -> b
     return (await other(client).post("/auth/login", json=body)).status_code == 200
 
 
+def members(response: httpx2.Response) -> dict[str, Any]:
+    """What a JSON answer says; nothing of another."""
+    is_json = "json" in response.headers.get("content-type", "")
+    return dict(response.json()) if is_json else {}
+
+
+def code_of(response: httpx2.Response) -> str | None:
+    """The code of a problem."""
+    return members(response).get("code")
+
+
+def kinds_of(response: httpx2.Response) -> list[str]:
+    """What is still to be proven."""
+    return [one["kind"] for one in members(response).get("challenges", [])]
+
+
+def email_of(response: httpx2.Response) -> str | None:
+    """Whose sign-in it was."""
+    email: str | None = members(response).get("user", {}).get("email")
+    return email
+
+
+def is_proven(response: httpx2.Response) -> bool:
+    """Whether that address is proven."""
+    return bool(members(response).get("user", {}).get("email_verified"))
+
+
 def seen(response: httpx2.Response) -> tuple[Any, ...]:
     """What an answer tells, without what is new in every one."""
     kept = {name: value for name, value in response.headers.items() if name not in ("date", "set-cookie")}
     cookies = sorted(
         (one.partition("=")[0][:11], one.partition("; ")[2]) for one in response.headers.get_list("set-cookie")
     )
-    body = {name: value for name, value in response.json().items() if not name.endswith("_token")}
+    body = {name: value for name, value in members(response).items() if not name.endswith("_token")}
     return response.status_code, kept, cookies, body

@@ -26,10 +26,13 @@ def plugins() -> list[Any]:
     return ["defaults", "oauth", Ledger()]
 
 
+def build(url: str, oauth: dict[str, Any]) -> Sigra:
+    return Sigra(cheap_settings(url, worker=False, oauth=oauth), plugins(), clock=FrozenClock())
+
+
 async def come_back(url: str, oauth: dict[str, Any], request: dict[str, Any], statement: int) -> int:
     """The status of the answer."""
-    settings = cheap_settings(url, worker=False, oauth=oauth)
-    async with Sigra(settings, plugins(), clock=FrozenClock()) as auth:
+    async with build(url, oauth) as auth:
         kill_before(auth, statement)
         async with Client(auth.wrap(application), auth) as client:
             return await sent(client, request)
@@ -37,6 +40,7 @@ async def come_back(url: str, oauth: dict[str, Any], request: dict[str, Any], st
 
 def live(url: str, oauth: dict[str, Any], request: dict[str, Any], statement: int) -> int | None:
     """What a process of its own was answered."""
+    build(url, oauth)  # imports what it needs, once for all of them
     reading, writing = os.pipe()
     child = os.fork()
     if not child:

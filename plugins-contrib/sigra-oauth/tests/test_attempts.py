@@ -14,7 +14,7 @@ import pytest
 from sigra.testing import Client, FrozenClock, make_user
 from sigra_oauth.attempts import LIFETIME, MOST
 from tests.oauth import hostile
-from tests.oauth.cases import ADA, BROWSER, EVE, come, installed, other, owners, rows, says, who
+from tests.oauth.cases import ADA, BROWSER, EVE, come, installed, kinds_of, other, owners, rows, says, who
 from tests.oauth.dancing import answered, come_back, counted, dance, outcome, query_of, start
 from tests.oauth.hostile import Hostile
 
@@ -197,6 +197,20 @@ async def test_hc28_two_tabs_at_once_make_one_account_and_both_sign_in(
 
     assert [outcome(one) for one in answers] == ["accepted"] * 2
     assert counts == {"sigra_users": 1, "sigra_sessions": 2, "sigra_oauth_identities": 1}
+
+
+async def test_hc04_of_two_providers_at_once_that_tell_one_address_one_makes_the_account(
+    database: str, clock: FrozenClock, provider: Hostile
+) -> None:
+    with hostile.running(clock, name="hostile2") as second:
+        async with installed(database, clock, provider, second) as client:
+            callbacks = [await answered(await start(client, name)) for name in ("hostile", "hostile2")]
+            answers = await asyncio.gather(*(come_back(client, one) for one in callbacks))
+            counts = await counted(client)
+
+    assert sorted(one.status_code for one in answers) == [200, 202]
+    assert [kinds_of(one) for one in answers if one.status_code == 202] == [["link"]]
+    assert counts == {"sigra_users": 1, "sigra_sessions": 1, "sigra_oauth_identities": 1}
 
 
 async def test_hc28_two_tabs_at_once_wait_for_one_proof(database: str, clock: FrozenClock, provider: Hostile) -> None:

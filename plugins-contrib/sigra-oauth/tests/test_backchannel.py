@@ -239,7 +239,24 @@ async def test_hc33_of_a_sign_in_and_a_sign_out_at_once_the_sign_out_lasts(
     assert after == [False] * 8
 
 
+async def test_hc33_of_two_proofs_of_one_answer_the_sign_out_ends_both_sessions(
+    database: str, clock: FrozenClock, provider: Hostile
+) -> None:
+    async with running(database, PLUGINS, clock=clock, oauth=configured(provider)) as client:
+        await make_user(client.sigra, EVE["email"])
+        provider.person |= EVE
+        waiting = (await dance(browser(client))).json()["login_token"]
+        tabs, proof = [browser(client), browser(client)], {"password": PASSWORD, "login_token": waiting}
+        await asyncio.gather(*(tab.post("/auth/oauth/link", json=proof) for tab in tabs))
+        before = await alive(*tabs)
+        answer = await tell(client, provider.logout_token())
+        after = await alive(*tabs)
+
+    assert (before, answer.status_code, after) == ([True, True], 200, [False, False])
+
+
 # Once
+
 
 
 async def test_hc14_a_logout_token_has_one_effect(database: str, clock: FrozenClock, provider: Hostile) -> None:

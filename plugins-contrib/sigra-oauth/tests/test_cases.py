@@ -9,7 +9,23 @@ import pytest
 from sigra import Refused, StartSignUp, hookimpl
 from sigra.testing import PASSWORD, Client, FrozenClock, make_user
 from tests.oauth import hostile
-from tests.oauth.cases import ADA, BROWSER, EVE, come, installed, mails, other, owners, says, seen, who
+from tests.oauth.cases import (
+    ADA,
+    BROWSER,
+    EVE,
+    code_of,
+    come,
+    email_of,
+    installed,
+    is_proven,
+    kinds_of,
+    mails,
+    other,
+    owners,
+    says,
+    seen,
+    who,
+)
 from tests.oauth.dancing import counted, dance, outcome
 from tests.oauth.hostile import Hostile
 from tests.signing_up import verify, watched
@@ -48,8 +64,8 @@ async def test_who_is_new_gets_an_account_of_a_proven_address(
         response = await dance(client)
         box = await mails(client)
 
-    assert response.json()["user"]["email"] == "Ada@Example.com"
-    assert (response.json()["user"]["email_verified"], response.json()["user"]["name"]) == (True, "Ada Lovelace")
+    assert email_of(response) == "Ada@Example.com"
+    assert (is_proven(response), response.json()["user"]["name"]) == (True, "Ada Lovelace")
     assert "identity_linked" not in box.kinds
 
 
@@ -63,7 +79,7 @@ async def test_hc03_an_address_that_changes_there_changes_nobody_here(
         listed = (await browser.get("/auth/identities")).json()["identities"]
         owned = await owners(client)
 
-    assert response.json()["user"]["email"] == ADA
+    assert email_of(response) == ADA
     assert owned == {"sub-ada": ADA}
     assert [one["email"] for one in listed] == [EVE]
 
@@ -102,7 +118,7 @@ async def test_hc04_the_same_subject_of_another_provider_is_somebody_else(
             response = await dance(client, "hostile2")
             counts, asked = await counted(client), await who(client)
 
-    assert [one["kind"] for one in response.json()["challenges"]] == ["link"]
+    assert kinds_of(response) == ["link"]
     assert (counts["sigra_oauth_identities"], asked) == (1, None)
 
 
@@ -136,7 +152,7 @@ async def test_hc02_the_proof_of_an_account_links_no_unverified_address_that_wai
         proven = await eve.post("/auth/oauth/link", json={"password": PASSWORD})
         owned = await owners(client)
 
-    assert proven.json()["code"] == "oauth_expired"
+    assert code_of(proven) == "oauth_expired"
     assert owned == {}
 
 
@@ -274,6 +290,21 @@ async def test_a_proof_in_the_same_browser_keeps_what_is_linked(
     assert (outcome(response), owned) == ("accepted", {"sub-eve": EVE})
 
 
+@pytest.mark.parametrize("holds", [True, False], ids=["its token", "another"])
+async def test_hc01_who_keeps_no_cookies_is_known_by_the_token_of_the_answer(
+    database: str, clock: FrozenClock, provider: Hostile, holds: bool
+) -> None:
+    async with installed(database, clock, provider) as client:
+        _, own = await come(client, provider, "sub-eve", EVE, False)
+        _, another = await come(client, provider, "sub-else", EVE, False)
+        token = (own if holds else another).json()["login_token"]
+        proven = await verify(other(client), (await mails(client)).token(), login_token=token)
+        owned = await owners(client)
+
+    assert proven.status_code == 204
+    assert owned == ({"sub-eve": EVE} if holds else {})
+
+
 async def test_hc01_a_proof_in_another_browser_forgets_what_is_linked(
     database: str, clock: FrozenClock, provider: Hostile
 ) -> None:
@@ -320,7 +351,7 @@ async def test_who_has_no_address_there_is_asked_for_one(
     assert asked.json()["challenges"] == [{"kind": "email_verification", "methods": ["oauth"]}]
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "email")
     assert outcome(given) == "unverified"
-    assert (outcome(response), response.json()["user"]["email"]) == ("accepted", EVE)
+    assert (outcome(response), email_of(response)) == ("accepted", EVE)
 
 
 async def test_an_address_is_given_without_a_cookie_by_the_token_of_the_answer(
@@ -332,7 +363,7 @@ async def test_an_address_is_given_without_a_cookie_by_the_token_of_the_answer(
         given, none = [await other(client).post("/auth/oauth/address", json=one) for one in (body, {"email": EVE})]
 
     assert outcome(given) == "unverified"
-    assert (none.status_code, none.json()["code"]) == (400, "oauth_expired")
+    assert (none.status_code, code_of(none)) == (400, "oauth_expired")
 
 
 async def test_an_address_that_was_mistyped_is_corrected_and_never_proves_anything(
@@ -350,7 +381,7 @@ async def test_an_address_that_was_mistyped_is_corrected_and_never_proves_anythi
         response, owned = await dance(client), await owners(client)
 
     assert outcome(corrected) == "unverified"
-    assert (response.json()["user"]["email"], owned) == (EVE, {"sub-eve": EVE})
+    assert (email_of(response), owned) == (EVE, {"sub-eve": EVE})
 
 
 async def test_an_address_that_was_proven_takes_no_other_any_more(
@@ -362,7 +393,7 @@ async def test_an_address_that_was_proven_takes_no_other_any_more(
         late = await browser.post("/auth/oauth/address", json={"email": "else@example.com"})
         owned = await owners(client)
 
-    assert (late.status_code, late.json()["code"], owned) == (400, "oauth_expired", {"sub-eve": EVE})
+    assert (late.status_code, code_of(late), owned) == (400, "oauth_expired", {"sub-eve": EVE})
 
 
 async def test_an_address_that_somebody_takes_meanwhile_stays_theirs(
@@ -417,7 +448,27 @@ async def test_a_provider_may_make_no_accounts_and_lets_in_who_has_one(
         _, new = await come(client, provider, "sub-eve", EVE, said)
 
     assert (linked.status_code, outcome(known)) == (204, "accepted")
-    assert (new.status_code, new.json()["code"]) == (403, "oauth_sign_up_closed")
+    assert (new.status_code, code_of(new)) == (403, "oauth_sign_up_closed")
+
+
+async def test_hc01_a_closed_provider_makes_no_account_in_place_of_one_that_goes_at_that_moment(
+    database: str, clock: FrozenClock, provider: Hostile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with installed(database, clock, provider, entries={"sign_up": False}) as client:
+        await make_user(client.sigra, email_verified=False)
+        users, found = client.sigra.users, client.sigra.users.by_email
+
+        async def gone(address: str, tx: Any = None) -> Any:
+            user = await found(address, tx)
+            if user is not None and tx is None:
+                await client.sigra.db.transaction(lambda tx: users.delete(tx, user))
+            return user
+
+        monkeypatch.setattr(users, "by_email", gone)
+        response = await dance(client)
+        counts = await counted(client)
+
+    assert (outcome(response), counts["sigra_users"]) == ("oauth_sign_up_closed", 0)
 
 
 async def test_a_closed_provider_does_not_tell_of_an_account_by_an_unverified_address(
@@ -428,7 +479,7 @@ async def test_a_closed_provider_does_not_tell_of_an_account_by_an_unverified_ad
         answers = [(await come(client, provider, "sub-1", one, False))[1] for one in (ADA, EVE)]
 
     assert answers[0].json() == answers[1].json()
-    assert answers[0].json()["code"] == "oauth_sign_up_closed"
+    assert code_of(answers[0]) == "oauth_sign_up_closed"
 
 
 @pytest.mark.parametrize("said", [True, False], ids=["verified", "unverified"])
@@ -471,5 +522,5 @@ async def test_hc08_who_is_disabled_is_told_so_and_not_let_in(
         browser, response = await come(client, provider, "sub-ada", ADA)
         asked, counts = await who(browser), await counted(client)
 
-    assert (response.status_code, response.json()["code"], asked) == (403, "account_disabled", None)
+    assert (response.status_code, code_of(response), asked) == (403, "account_disabled", None)
     assert counts["sigra_oauth_identities"] == (1 if proven else 0)

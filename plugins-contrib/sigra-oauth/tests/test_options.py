@@ -294,6 +294,38 @@ def test_each_provider_is_of_its_class() -> None:
     assert made["apple"].response_mode == "form_post"
 
 
+def tenant(name: str, **more: Any) -> dict[str, Any]:
+    """One of several at the same host, each of which counts its accounts from 1."""
+    return {**WHO, **PLAIN, "userinfo_endpoint": f"https://forge.example/{name}/user", **more}
+
+
+@pytest.mark.parametrize(
+    "providers",
+    [
+        {"one": tenant("a"), "two": tenant("b")},
+        {"one": tenant("a"), "two": tenant("a", subject_claim="number")},
+        {"one": tenant("a"), "two": {**WHO, "issuer": "https://forge.example"}},
+        {"one": {"preset": "github", **WHO}, "two": tenant("b", issuer="https://github.com/login/oauth")},
+    ],
+    ids=["tenants", "subjects", "kinds", "preset"],
+)
+def test_hc04_accounts_of_two_places_are_never_taken_for_each_others(providers: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"two: issuer: .* as that of one, .* Set an issuer of its own"):
+        make_providers(Options(providers=providers), development=False, clock=FrozenClock())
+
+
+def test_several_at_one_host_have_names_of_their_own_and_one_may_be_there_twice() -> None:
+    named = {name: tenant(name, issuer=f"https://forge.example/{name}") for name in ("a", "b")}
+    twice = {"app": {**WHO, "preset": "google"}, "web": {**WHO, "preset": "google", "client_id": "another"}}
+    made = make_providers(Options(providers={**named, **twice}), development=False, clock=FrozenClock())
+
+    assert [(one.preset.kind, one.preset.issuer) for one in made.values() if isinstance(one, OAuth2)] == [
+        ("oauth2", "https://forge.example/a"),
+        ("oauth2", "https://forge.example/b"),
+        *[("openid", "https://accounts.google.com")] * 2,
+    ]
+
+
 def test_a_provider_that_is_down_does_not_keep_the_application_from_starting() -> None:
     """Nobody is asked anything before somebody wants to sign in."""
 

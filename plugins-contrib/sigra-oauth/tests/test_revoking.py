@@ -124,6 +124,20 @@ async def test_hc01_what_was_set_before_an_address_was_proven_is_revoked(
     assert kinds(provider) == BOTH
 
 
+async def test_what_is_granted_anew_by_the_proof_of_an_address_is_not_revoked(
+    database: str, clock: FrozenClock, provider: Hostile
+) -> None:
+    """With the older tokens, some providers would end all that their user has granted."""
+    provider.person |= {"email_verified": False}
+    async with running(database, PLUGINS, clock=clock, oauth=configured(provider, keep_tokens=True)) as client:
+        unproven = await dance(Client(client.app, client.sigra))
+        provider.person |= {"email_verified": True}
+        proven = await dance(client)
+        await work(client, clock)
+
+    assert (unproven.status_code, proven.status_code, provider.revoked) == (202, 200, [])
+
+
 async def test_what_is_replaced_is_not_revoked(database: str, clock: FrozenClock, provider: Hostile) -> None:
     async with signed_in(database, clock, provider) as client:
         await dance(client)

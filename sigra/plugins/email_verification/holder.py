@@ -61,7 +61,7 @@ async def find_holder(auth: Auth, request: Request, body: Proof, address: str) -
     if user is not None and user.email_verified:
         return Holder(user)
     own = await _own(auth, request, body, address)
-    if user is not None and await _is_its(auth, request, user, own):
+    if user is not None and await _is_its(auth, request, user, own, body.login_token):
         return Holder(user, own, same_person=True, enrolls=_enrolls(own))
     secrets = await _secrets(auth, user, own, address)
     if body.password is not None and (user is not None or own is None):
@@ -82,7 +82,7 @@ async def _own(auth: Auth, request: Request, body: Proof, address: str) -> Pendi
     return await sign_up.of_browser(auth, request, address, body.signup_token, body.login_token)
 
 
-async def _is_its(auth: Auth, request: Request, user: User, own: PendingSignUp | None) -> bool:
+async def _is_its(auth: Auth, request: Request, user: User, own: PendingSignUp | None, login_token: str | None) -> bool:
     """Whether this browser made the account, is signed in to it, or is on its way there."""
     identity: Identity | None = request.scope["sigra.identity"]
     if own is not None and own.user_id == user.id:
@@ -94,7 +94,8 @@ async def _is_its(auth: Auth, request: Request, user: User, own: PendingSignUp |
             return True
     except LoginExpired:
         pass
-    return any(await auth.each(hookspecs.is_same_person, request=request, user=user))
+    shown = await auth.each(hookspecs.is_same_person, request=request, user=user, login_token=login_token)
+    return any(shown)
 
 
 def _enrolls(own: PendingSignUp | None) -> bool:

@@ -33,9 +33,6 @@ COOKIE = "sigra-oauth"
 LIFETIME = timedelta(minutes=10)
 """Of the way there and back, and of the proof that is asked for then."""
 
-MAIL_LIFETIME = timedelta(hours=24)
-"""As long as the mail is good that proves an address."""
-
 MOST = 5
 """Attempts that one browser has under way; a new one ends the oldest."""
 
@@ -255,7 +252,8 @@ class Attempts:
         Raises:
             OAuthExpired: It has ended.
         """
-        lifetime = MAIL_LIFETIME if waits_for == MAIL else LIFETIME
+        # A mail that proves an address is good for longer.
+        lifetime = auth.settings.email_verification.lifetime if waits_for == MAIL else LIFETIME
         sealed = None
         if answer is not None:
             packed = json.dumps({**_packed(answer), "address": address})

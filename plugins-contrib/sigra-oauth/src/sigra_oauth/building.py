@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from sigra import ConfigurationError
 from sigra_oauth.addresses import Allowed
 from sigra_oauth.configuring import register
 from sigra_oauth.options import Options, ProviderOptions
@@ -31,9 +32,26 @@ def make_providers(
         ConfigurationError: An option does not fit; names it and the cure.
     """
     way = outbound or make_outbound(options, development=development)
-    return {
+    made = {
         name: make_provider(name, one, way, clock, development=development) for name, one in options.providers.items()
     }
+    _check_issuers(made)
+    return {**made}
+
+
+def _check_issuers(providers: Mapping[str, OAuth2]) -> None:
+    """Of one issuer, accounts of one subject are one account: so it must be one place that says whose they are."""
+    places: dict[str, tuple[str, object]] = {}
+    for name, one in providers.items():
+        preset = one.preset
+        place = preset.kind, preset.subject, preset.userinfo_endpoint, preset.jwks_uri
+        other, its = places.setdefault(preset.issuer, (name, place))
+        if its != place:
+            raise ConfigurationError(
+                f"SIGRA_OAUTH__PROVIDERS: {name}: issuer: it is {preset.issuer}, as that of {other}, which asks "
+                f"elsewhere whose an account is: one could be taken for the other's. Set an issuer of its own, or remove "
+                f"one of them."
+            )
 
 
 def make_outbound(options: Options, *, development: bool) -> Outbound:

@@ -92,16 +92,16 @@ class _Chosen:
         options = self.options
         if options.preset is not None:
             return self._known(options.preset)
-        if options.issuer is not None:
-            return Preset(kind="openid", label="", issuer=options.issuer)
         missing = [one for one in REQUIRED if getattr(options, one) is None]
+        if options.issuer is not None and (missing or options.subject_claim is None):
+            return Preset(kind="openid", label="", issuer=options.issuer)
         if len(missing) == len(REQUIRED):
             raise self._wrong("issuer", "set it (of an OpenID provider), or preset (of a known one)")
         if missing:
             raise self._wrong(missing[0], "a provider without issuer and preset needs it: set it")
         if options.subject_claim is None:
             raise self._wrong("subject_claim", "set it to what identifies an account there and never changes")
-        issuer = _origin(options.authorization_endpoint or "")
+        issuer = options.issuer or _origin(options.authorization_endpoint or "")
         return Preset(kind="oauth2", label="", issuer=issuer, scopes=(), verified=(), auth_time=False)
 
     def _known(self, name: str) -> Preset:

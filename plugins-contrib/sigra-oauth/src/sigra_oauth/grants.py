@@ -100,15 +100,20 @@ class Grants:
         await tx.execute(delete(self.table).where(self.table.c.id == id))
         await tx.execute(insert(self.table).values(values))
 
-    async def bind(self, tx: AsyncConnection, id: uuid.UUID, session_id: uuid.UUID | None) -> bool:
-        """The session that came of it; False when the provider has ended it meanwhile."""
-        mine = self.table.c.id == id
-        if (await tx.execute(update(self.table).where(mine).values(session_id=session_id))).rowcount != 1:
+    async def bind(self, auth: Auth, tx: AsyncConnection, id: uuid.UUID, session_id: uuid.UUID | None) -> bool:
+        """The session that came of it; False when the provider has ended it meanwhile. The user is locked."""
+        row = (await tx.execute(select(self.table).where(self.table.c.id == id))).mappings().first()
+        if row is None:
             return False
+        if row["session_id"] not in (None, session_id):
+            # Two proofs of what waited make two sessions, and a sign-out there ends both.
+            id = uuid.UUID(bytes=auth.random(16), version=4)
+            await tx.execute(insert(self.table).values({**row, "id": id, "id_token": None}))
+        mine = self.table.c.id == id
+        await tx.execute(update(self.table).where(mine).values(session_id=session_id))
         if session_id is not None:
             # Who is signed in already has proven it again: the older answer of that account says nothing more.
-            identity = await tx.scalar(select(self.table.c.identity_id).where(mine))
-            older = (self.table.c.session_id == session_id) & (self.table.c.identity_id == identity)
+            older = (self.table.c.session_id == session_id) & (self.table.c.identity_id == row["identity_id"])
             await tx.execute(delete(self.table).where(older, ~mine))
         return True
 

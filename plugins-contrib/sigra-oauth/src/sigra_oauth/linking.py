@@ -124,7 +124,7 @@ class Linking:
         attempt = await self.attempts.by_id(self.auth, tx, id)
         if attempt is not None and attempt.waits_for == ACCOUNT and attempt.user_id == event.user_id:
             await self._link(None, attempt, tx, event.login.user)
-        if not await self.settling.grants.bind(tx, id, event.session_id):
+        if not await self.settling.grants.bind(self.auth, tx, id, event.session_id):
             raise LoginExpired
 
     # An address

@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from sigra_oauth.addresses import network_of
 from sigra_oauth.presets import ClientAuthentication
@@ -39,7 +31,18 @@ def _networks(names: tuple[str, ...]) -> tuple[str, ...]:
 
 Scopes = Annotated[tuple[str, ...], BeforeValidator(_words)]
 
-ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+
+def _named(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            "a provider's name is in its URLs: write it in lower case letters, digits, - and _, at most 32"
+        )
+    return name
+
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}", re.ASCII)
+
+ProviderName = Annotated[str, AfterValidator(_named)]
 """Of routes and rows."""
 
 
@@ -49,7 +52,7 @@ class ProviderOptions(BaseModel):
     Args:
         preset: A provider that is known: `google`, `github`, …
         issuer: Of any other OpenID provider, as its tokens name it; or the name of one with a preset's ways at other
-            endpoints.
+            endpoints, or of one of OAuth 2.0 alone where several are on one host.
         client_id: As the provider gave it.
         client_secret: As the provider gave it; not with Apple, nor with `authentication` `none`.
         authentication: How the client proves itself, where discovery does not say; `none` without a secret.

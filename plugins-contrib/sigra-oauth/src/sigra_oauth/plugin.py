@@ -260,8 +260,10 @@ class OAuth:
             await self.linking.finish(tx, event)
 
     @hookimpl
-    async def is_same_person(self, auth: Auth, request: Request, user: User) -> bool:
+    async def is_same_person(self, auth: Auth, request: Request, user: User, login_token: str | None) -> bool:
         waiting = await self.attempts.waiting(auth, request, [MAIL])
+        if login_token is not None:
+            waiting += await self.attempts.waiting(auth, request, [MAIL], login_token)
         return any(one.user_id == user.id for one in waiting)
 
     @hookimpl

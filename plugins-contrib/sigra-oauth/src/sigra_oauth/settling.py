@@ -78,12 +78,14 @@ class Settling:
             raise OtherAccount
         try:
             return await self._meet(request, attempt, provider, answer)
-        except (Conflict, OAuthExpired):
+        except (Conflict, OAuthExpired) as late:
             # Somebody else was first: of two tabs both sign in.
             identity = await self._known(answer)
-            if identity is None:
+            if identity is not None:
+                return await self._sign_in(request, attempt, provider, answer, identity, ended=True)
+            if isinstance(late, OAuthExpired):
                 raise
-            return await self._sign_in(request, attempt, provider, answer, identity, ended=True)
+            return await self._meet(request, attempt, provider, answer)  # the address has an account now
 
     async def _resumed(self, request: Request, attempt: Attempt) -> Identity | None:
         """Who is signed in where it began; another tab may have given that session a new id meanwhile."""
@@ -198,8 +200,12 @@ class Settling:
         claims, users = answer.claims, self.auth.users
         assert claims.email is not None
         await self.attempts.finish(tx, attempt)
+        # Before what dies: ending what was granted then would end what is granted now.
+        await self._release(tx, answer, None)
         user = await users.by_email(claims.email, tx)
         if user is None:
+            if not provider.sign_up:
+                raise OAuthSignUpClosed  # it was there a moment ago
             future = User(uuid.uuid4(), claims.email, name=claims.name)
             await self.auth.act(tx, StartSignUp(user=future, request=request))
             user = await users.create(tx, email=claims.email, name=claims.name)
