@@ -238,10 +238,21 @@ async def revoke_credentials(auth: Auth, tx: AsyncConnection, user: User, reason
 
 
 @hookspec
-async def is_same_person(auth: Auth, request: Request, user: User, login_token: str | None) -> bool | None:
-    """Each: whether the browser that asks is shown to be who set what an account has whose address is not proven yet.
+async def address_to_prove(auth: Auth, tx: AsyncConnection, address: str) -> str | None:
+    """First: return where to write about an address without an account whose proof somebody waits for, else None.
 
-    One True is enough to keep it. `login_token` is what the body holds in place of a cookie.
+    Two spellings may be two mailboxes: the one that is asked for, where somebody has typed it so.
+    """
+
+
+@hookspec
+async def account_for_address(
+    auth: Auth, tx: AsyncConnection, request: Request, address: str, login_token: str | None
+) -> User | None:
+    """First: make the account of an address that is proven now and has none, for who waits for that; None for nobody.
+
+    Asked of whoever holds the mailed secret: make it for the browser that asks, or for who shows `login_token`, and for
+    nobody else. The address is noted as proven by the caller.
     """
 
 

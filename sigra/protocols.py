@@ -80,11 +80,8 @@ class Users(Protocol):
         """Change what the user is called, and in which language mails are written."""
         ...
 
-    async def move(self, tx: AsyncConnection, user: User, email: str, *, proven: bool = True) -> User:
-        """Give the account another address.
-
-        Args:
-            proven: Whether somebody was shown to read its mailbox.
+    async def move(self, tx: AsyncConnection, user: User, email: str) -> User:
+        """Give the account another address, which was proven.
 
         Raises:
             ValidationFailed: It is not an address.

@@ -146,9 +146,7 @@ class _Line:
         try:
             rows = await self._rows(query, wanted) if wanted else ()
         except Exception as error:  # noqa: BLE001  whatever it is, those who wait are told; the next batch goes on
-            for _, answer in asked:
-                if not answer.done():
-                    answer.set_exception(error)
+            _refuse(asked, error)
             return
         _give(query, asked, rows)
 
@@ -186,10 +184,20 @@ def _wanted(asked: Sequence[_Asked]) -> Sequence[bytes]:
 
 
 def _give(query: Query, asked: Sequence[_Asked], rows: Sequence[Row]) -> None:
-    found = {bytes(row[query.index]): query.made(row) for row in rows}
+    try:
+        found = {bytes(row[query.index]): query.made(row) for row in rows}
+    except Exception as error:  # noqa: BLE001  what cannot be read ends no connection, and nobody waits for it for ever
+        _refuse(asked, error)
+        return
     for digests, answer in asked:
         if not answer.done():
             answer.set_result(_first(found, digests))
+
+
+def _refuse(asked: Sequence[_Asked], error: Exception) -> None:
+    for _, answer in asked:
+        if not answer.done():
+            answer.set_exception(error)
 
 
 def _first(found: Mapping[bytes, Any], digests: Sequence[bytes]) -> Any:

@@ -163,11 +163,8 @@ class UserTable:
         await self._update(tx, user, email_verified_at=self._clock())
         return replace(user, email_verified=True)
 
-    async def move(self, tx: AsyncConnection, user: User, email: str, *, proven: bool = True) -> User:
-        """Give the account another address.
-
-        Args:
-            proven: Whether somebody was shown to read its mailbox.
+    async def move(self, tx: AsyncConnection, user: User, email: str) -> User:
+        """Give the account another address, which was proven.
 
         Raises:
             ValidationFailed: It is not an address.
@@ -176,11 +173,10 @@ class UserTable:
         typed, canonical = _spellings(email)
         try:
             async with tx.begin_nested():
-                verified_at = self._clock() if proven else None
-                await self._update(tx, user, email=typed, email_canonical=canonical, email_verified_at=verified_at)
+                await self._update(tx, user, email=typed, email_canonical=canonical, email_verified_at=self._clock())
         except IntegrityError as error:
             raise Conflict("This address has an account already.") from error
-        return replace(user, email=typed, email_verified=proven)
+        return replace(user, email=typed, email_verified=True)
 
     async def delete(self, tx: AsyncConnection, user: User) -> None:
         """Delete the account; what points at it goes with it."""

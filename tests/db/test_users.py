@@ -95,17 +95,6 @@ async def test_an_address_is_verified_when_it_is_said_to_be(db, users, tables, c
     assert at == clock()
 
 
-@pytest.mark.parametrize("proven", [True, False])
-async def test_hc07_another_address_is_verified_when_it_was_proven(db, users, proven):
-    user = await create(db, users, "anna@example.com", email_verified=True)
-    moved = await db.transaction(lambda tx: users.move(tx, user, "Eve@example.com", proven=proven))
-    stored = await users.by_email("eve@example.com")
-
-    assert (moved.email, moved.email_verified) == ("Eve@example.com", proven)
-    assert (stored.email, stored.email_verified, stored.id) == ("Eve@example.com", proven, user.id)
-    assert await users.by_email("anna@example.com") is None
-
-
 async def test_no_address_is_never_verified(db, users):
     assert not (await create(db, users, None, email_verified=True)).email_verified
 

@@ -9,8 +9,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from sigra import Event, Refused, Sigra, User, hookimpl
+from sigra import Auth, Event, Refused, Sigra, User, hookimpl
 from sigra.plugins.email_verification.shapes import Proof
 from sigra.plugins.password import Password
 from sigra.testing import PASSWORD, Client, FrozenClock, cheap_settings, make_api_key, make_user
@@ -282,49 +283,66 @@ async def test_the_same_person_keeps_everything(how: str, database: str, box: Po
 
 
 @dataclass
-class Knows:
-    """Says of whoever asks whether it is who made the account."""
+class Waits:
+    """Waits for the proof of an address, as somebody does who came from elsewhere.
 
-    answer: bool | None
-    name: str = "knows"
-    api: int = 1
-    asked: list[User] = field(default_factory=list)
+    Args:
+        here: Whether it is this browser that waits.
+    """
+
+    here: bool = True
+    address: str = EMAIL
+    asked: list[str] = field(default_factory=list)
+
+    name = "waits"
+    api = 1
 
     @hookimpl
-    async def is_same_person(self, user: User) -> bool | None:
-        self.asked.append(user)
-        return self.answer
+    async def address_to_prove(self, address: str) -> str | None:
+        return self.address if address.lower() == self.address.lower() else None
+
+    @hookimpl
+    async def account_for_address(self, auth: Auth, tx: AsyncConnection, address: str) -> User | None:
+        self.asked.append(address)
+        return await auth.users.create(tx, email=address, name="Came from elsewhere") if self.here else None
 
 
-@pytest.mark.parametrize("answers", [[True], [False, True], [True, None]])
-async def test_what_a_plugin_knows_of_the_browser_keeps_everything(
-    answers: list[bool | None], database: str, box: Postbox
-) -> None:
-    knowing = [Knows(answer, f"knows_{place}") for place, answer in enumerate(answers)]
-    async with with_box(database, box, *knowing) as client:
+async def test_who_waits_elsewhere_for_a_proof_gets_a_mail_and_an_account(database: str, box: Postbox) -> None:
+    async with with_box(database, box, Waits()) as client:
+        token = await again(client, box)
+        answer = await verify(client, token)
+        user = await client.sigra.users.by_email(EMAIL)
+        twice = await verify(client, token)
+
+    assert answer.status_code == 204
+    assert user is not None and (user.email_verified, user.name) == (True, "Came from elsewhere")
+    assert twice.status_code == 400
+
+
+async def test_hc20_a_proof_in_another_browser_makes_no_account_and_spends_nothing(database: str, box: Postbox) -> None:
+    waits = Waits(here=False)
+    async with with_box(database, box, waits) as client:
+        token = await again(client, box)
+        elsewhere = await verify(client, token)
+        user = await client.sigra.users.by_email(EMAIL)
+        waits.here = True
+        answer = await verify(client, token)
+
+    assert (elsewhere.status_code, elsewhere.json()["code"]) == (400, "invalid_token")
+    assert user is None
+    assert answer.status_code == 204
+
+
+async def test_an_account_that_is_there_is_not_made_again(database: str, box: Postbox) -> None:
+    waits = Waits()
+    async with with_box(database, box, waits) as client:
         user = await unproven(client)
-        token = await again(browser(client), box)
-        answer = await verify(browser(client), token)
+        answer = await verify(browser(client), await again(browser(client), box))
+        proven = await client.sigra.users.by_email(EMAIL)
 
-        assert answer.status_code == 204
-        assert await works(client, PASSWORD)
-        assert await keys(client, user) == 1
-    assert {one.id for its in knowing for one in its.asked} == {user.id}
-
-
-@pytest.mark.parametrize("answers", [[], [False], [None], [False, None]])
-async def test_hc01_a_browser_that_no_plugin_knows_ends_all_that_was_set(
-    answers: list[bool | None], database: str, box: Postbox
-) -> None:
-    knowing = [Knows(answer, f"knows_{place}") for place, answer in enumerate(answers)]
-    async with with_box(database, box, *knowing) as client:
-        user = await unproven(client)
-        token = await again(browser(client), box)
-        answer = await verify(browser(client), token)
-
-        assert answer.status_code == 204
-        assert not await has_password(client)
-        assert await keys(client, user) == 0
+    assert answer.status_code == 204
+    assert proven is not None and (proven.id, proven.email_verified) == (user.id, True)
+    assert waits.asked == []
 
 
 async def test_hc01_anybody_else_ends_all_that_was_set(database: str, box: Postbox) -> None:

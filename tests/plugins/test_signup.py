@@ -551,7 +551,7 @@ async def test_hc07_mail_goes_to_the_spelling_that_was_asked_for(database: str) 
         await sign_up(client, "\u0131da@example.com")
         async with auth.db.connect() as tx:
             found = [
-                await plugin.address(auth, tx, text)
+                await plugin.address_to_prove(auth, tx, text)
                 for text in ("ida@example.com", "\u0131da@example.com", "IDA@example.com", "x@example.com", "x")
             ]
 

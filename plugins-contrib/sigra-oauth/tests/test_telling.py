@@ -15,7 +15,7 @@ from sigra import Event, hookimpl
 from sigra.testing import Client, FrozenClock, make_user
 from sigra_oauth import OAuth
 from sigra_oauth.shapes import Start
-from tests.oauth.cases import ADA, BROWSER, EVE, come, installed, mails, other, says
+from tests.oauth.cases import ADA, BROWSER, EVE, installed, mails, other, says
 from tests.oauth.dancing import answered, come_back, dance, outcome, query_of, start
 from tests.oauth.hostile import Hostile
 
@@ -84,20 +84,6 @@ async def test_what_is_linked_and_removed_is_told(database: str, clock: FrozenCl
         ("authenticator.added", user.id, user.id, "hostile"),
         ("authenticator.removed", user.id, user.id, "hostile"),
     ]
-
-
-async def test_an_identity_that_leaves_an_unproven_account_is_told(
-    database: str, clock: FrozenClock, provider: Hostile
-) -> None:
-    ears = Ears()
-    async with installed(database, clock, provider, plugins=[ears]) as client:
-        await come(client, provider, "sub-ada", EVE, False)
-        await come(client, provider, "sub-ada", ADA)
-
-    events = ears.named("authenticator.added", "authenticator.removed")
-    added = {one.user_id for one in events if one.name == "authenticator.added"}
-    [removed] = [one.user_id for one in events if one.name == "authenticator.removed"]
-    assert (len(added), removed in added) == (2, True)
 
 
 @pytest.mark.parametrize("label", ["Somewhere", "<b>Bold</b> & Co"])

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
-from sigra import hookspecs
 from sigra.addresses import canonical_email
 from sigra.errors import InvalidCredentials, LoginExpired
 from sigra.models import Identity, User
@@ -61,7 +60,7 @@ async def find_holder(auth: Auth, request: Request, body: Proof, address: str) -
     if user is not None and user.email_verified:
         return Holder(user)
     own = await _own(auth, request, body, address)
-    if user is not None and await _is_its(auth, request, user, own, body.login_token):
+    if user is not None and await _is_its(auth, request, user, own):
         return Holder(user, own, same_person=True, enrolls=_enrolls(own))
     secrets = await _secrets(auth, user, own, address)
     if body.password is not None and (user is not None or own is None):
@@ -82,7 +81,7 @@ async def _own(auth: Auth, request: Request, body: Proof, address: str) -> Pendi
     return await sign_up.of_browser(auth, request, address, body.signup_token, body.login_token)
 
 
-async def _is_its(auth: Auth, request: Request, user: User, own: PendingSignUp | None, login_token: str | None) -> bool:
+async def _is_its(auth: Auth, request: Request, user: User, own: PendingSignUp | None) -> bool:
     """Whether this browser made the account, is signed in to it, or is on its way there."""
     identity: Identity | None = request.scope["sigra.identity"]
     if own is not None and own.user_id == user.id:
@@ -90,12 +89,9 @@ async def _is_its(auth: Auth, request: Request, user: User, own: PendingSignUp |
     if identity is not None and identity.user.id == user.id:
         return True
     try:
-        if (await auth.pending(request)).user.id == user.id:
-            return True
+        return (await auth.pending(request)).user.id == user.id
     except LoginExpired:
-        pass
-    shown = await auth.each(hookspecs.is_same_person, request=request, user=user, login_token=login_token)
-    return any(shown)
+        return False
 
 
 def _enrolls(own: PendingSignUp | None) -> bool:

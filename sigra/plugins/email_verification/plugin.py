@@ -99,8 +99,7 @@ class EmailVerification:
         """The stored address that is to be proven, if it is not."""
         if user is not None:
             return None if user.email_verified or user.status != "active" else user.email
-        sign_up = signing_up(auth)
-        return None if sign_up is None else await sign_up.address(auth, tx, address)
+        return await auth.first(hookspecs.address_to_prove, tx=tx, address=address)
 
     # The challenge
 
@@ -127,9 +126,9 @@ class EmailVerification:
         if holder.loses and not body.without_password and _is_form(request) and auth.has(Pages):
             return await self._page(auth, request, {"error": None, "asks": body})
         if holder.enrolls:
-            response = await self._enroll(auth, request, held, holder)
+            response = await self._enroll(auth, request, body, held, holder)
         else:
-            await auth.db.transaction(partial(self._prove, auth, held, holder))
+            await auth.db.transaction(partial(self._prove, auth, request, body, held, holder))
             response = Response(status_code=204)
         auth.set_cookie(response, Cookie(COOKIE, "", 0))
         return response
@@ -159,7 +158,7 @@ class EmailVerification:
             raise InvalidToken if body.token is not None else InvalidCredentials
         return held
 
-    async def _enroll(self, auth: Auth, request: Request, held: HeldToken, holder: Holder) -> Response:
+    async def _enroll(self, auth: Auth, request: Request, body: Proof, held: HeldToken, holder: Holder) -> Response:
         """Prove the address, and go on to choose how to sign in."""
         # The account comes first, unproven and empty: what is cut off after it can be repeated with the same token.
         opened = partial(self._opened, auth, held, holder)
@@ -170,7 +169,7 @@ class EmailVerification:
         same_person = holder.same_person or sign_up.user_id == user.id
         holder = replace(holder, user=user, sign_up=sign_up, same_person=same_person)
         login = Login(user, ("email",), methods=(ADDRESS_PROVEN,), next=sign_up.next, guessable=False)
-        prove = partial(self._prove, auth, held, holder)
+        prove = partial(self._prove, auth, request, body, held, holder)
         try:
             return await auth.sign_in(request, login, lambda tx, _: prove(tx))
         except InvalidCredentials as gone:
@@ -195,7 +194,9 @@ class EmailVerification:
         await plugin.pending.made(tx, sign_up, made.id)
         return made, replace(sign_up, user_id=made.id)
 
-    async def _prove(self, auth: Auth, held: HeldToken, holder: Holder, tx: AsyncConnection) -> None:
+    async def _prove(
+        self, auth: Auth, request: Request, body: Proof, held: HeldToken, holder: Holder, tx: AsyncConnection
+    ) -> None:
         """Spend the token and note what it proves, in one transaction."""
         address, plugin = held.payload["email"], signing_up(auth)
         user = await _locked(auth, tx, address)
@@ -205,7 +206,8 @@ class EmailVerification:
             raise InvalidToken
         await self._check(auth, tx, holder, user)
         if user is None:
-            await self._make(auth, tx, address, holder)
+            made = await self._made(auth, tx, request, body, address, holder)
+            await auth.prove_email(tx, made, same_person=True)
         elif not user.email_verified:
             await self._keep(auth, tx, user, holder)
         if plugin is not None:
@@ -221,13 +223,21 @@ class EmailVerification:
         if plugin is None or not await plugin.pending.again(tx, holder.sign_up, auth.clock()):
             raise InvalidToken
 
-    async def _make(self, auth: Auth, tx: AsyncConnection, address: str, holder: Holder) -> None:
-        """The account of a sign-up: what is set is the holder's, or nothing is."""
+    async def _made(
+        self, auth: Auth, tx: AsyncConnection, request: Request, body: Proof, address: str, holder: Holder
+    ) -> User:
+        """The account of who waits for the proof, or of a sign-up: what is set is the holder's, or nothing is."""
+        if holder.sign_up is None:
+            token = body.login_token
+            made = await auth.first(
+                hookspecs.account_for_address, tx=tx, request=request, address=address, login_token=token
+            )
+            if made is not None:
+                return made
         plugin = signing_up(auth)
         if plugin is None or not await plugin.pending.newest(tx, canonical_email(address), auth.clock(), 1):
-            raise InvalidToken  # accounts come of sign-ups alone
-        made = await plugin.make(auth, tx, address, holder.sign_up)
-        await auth.prove_email(tx, made, same_person=True)
+            raise InvalidToken  # accounts come of what waits for them alone
+        return await plugin.make(auth, tx, address, holder.sign_up)
 
     async def _keep(self, auth: Auth, tx: AsyncConnection, user: User, holder: Holder) -> None:
         """The account that was there before: what is set is the holder's, or is forgotten."""

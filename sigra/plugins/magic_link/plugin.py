@@ -168,7 +168,7 @@ class MagicLink:
         if user is not None:
             return user.email if user.status == "active" else None
         sign_up = _sign_up(auth)
-        return None if sign_up is None else await sign_up.address(auth, tx, address)
+        return None if sign_up is None else await sign_up.address_to_prove(auth, tx, address)
 
     # The sign-in
 

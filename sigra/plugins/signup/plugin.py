@@ -214,11 +214,9 @@ class SignUp:
         async with auth.db.connect() as tx:
             return await self.pending.of_browser(tx, digests, auth.clock(), canonical)
 
-    async def address(self, auth: Auth, tx: AsyncConnection, address: str) -> str | None:
-        """Where to write about an address for which only sign-ups wait, as one of them was typed; None for none.
-
-        Two spellings may be two mailboxes: the one that is asked for comes first, else the newest.
-        """
+    @hookimpl
+    async def address_to_prove(self, auth: Auth, tx: AsyncConnection, address: str) -> str | None:
+        """As one of the sign-ups that wait for it was typed: as it is asked for, else as the newest."""
         canonical = folded(address)
         if canonical is None:
             return None

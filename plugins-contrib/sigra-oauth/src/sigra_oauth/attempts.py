@@ -13,6 +13,7 @@ import json
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sigra import Auth, Cookie, Identity, User
+from sigra import Auth, Cookie, Identity, User, canonical_email
 from sigra.db import Digest, Id, Sealed, UTCDateTime, delete_batch, user_ref
 from sigra_oauth.errors import OAuthExpired
 from sigra_oauth.provider import Answer, Asked, Claims, Provider, Tokens
@@ -33,6 +34,9 @@ COOKIE = "sigra-oauth"
 LIFETIME = timedelta(minutes=10)
 """Of the way there and back, and of the proof that is asked for then."""
 
+PROOFS = "email_verification"
+"""The section that says how long a mail is good that proves an address."""
+
 MOST = 5
 """Attempts that one browser has under way; a new one ends the oldest."""
 
@@ -40,6 +44,9 @@ NEXT_LENGTH = 2048
 
 STATE, BROWSER = "oauth.state", "oauth.browser"
 """Purposes of the two secrets."""
+
+WAITED_FOR = "oauth.address"
+"""Purpose of the digests of addresses."""
 
 MARK = 12
 """Characters at the beginning of `state` that name the attempt's cookie: its time in seconds, and a little chance."""
@@ -131,6 +138,7 @@ class Attempts:
             Column("begun_at", UTCDateTime, nullable=False),
             Column("claimed_at", UTCDateTime),
             Column("waits_for", String(16)),
+            Column("address_digest", Digest(), index=True),
             Column("answer", Sealed()),
             Column("expires_at", UTCDateTime, nullable=False, index=True),
         )
@@ -253,20 +261,27 @@ class Attempts:
             OAuthExpired: It has ended.
         """
         # A mail that proves an address is good for longer.
-        lifetime = auth.settings.email_verification.lifetime if waits_for == MAIL else LIFETIME
+        lifetime: timedelta = getattr(auth.settings, PROOFS).lifetime if waits_for == MAIL else LIFETIME
         sealed = None
         if answer is not None:
             packed = json.dumps({**_packed(answer), "address": address})
             sealed = auth.vault.seal(self.table.c.answer, attempt.id, packed.encode())
         expires_at = auth.clock() + lifetime
         now: dict[str, Any] = {"waits_for": waits_for, "user_id": user_id, "expires_at": expires_at}
+        digest = None if address is None else auth.tokens.digest(WAITED_FOR, canonical_email(address))
         mine = (self.table.c.id == attempt.id) & self.table.c.claimed_at.is_not(None)
-        if (await tx.execute(update(self.table).where(mine).values(**now, answer=sealed))).rowcount != 1:
+        kept = update(self.table).where(mine).values(**now, answer=sealed, address_digest=digest)
+        if (await tx.execute(kept)).rowcount != 1:
             raise OAuthExpired
         return replace(attempt, **now, answer=answer, address=address)
 
     async def waiting(
-        self, auth: Auth, request: Request, waits_for: Sequence[str], presented: str | None = None
+        self,
+        auth: Auth,
+        request: Request,
+        waits_for: Sequence[str],
+        presented: str | None = None,
+        tx: AsyncConnection | None = None,
     ) -> list[Attempt]:
         """The attempts of this browser that wait for something, the newest first.
 
@@ -285,10 +300,19 @@ class Attempts:
             return []
         live = self.table.c.browser_digest.in_(list(digests)), self.table.c.expires_at > auth.clock()
         query = select(self.table).where(*live, self.table.c.waits_for.in_(waits_for))
-        async with auth.db.connect() as tx:
-            rows = (await tx.execute(query.order_by(self.table.c.begun_at.desc()))).mappings().all()
+        async with nullcontext(tx) if tx is not None else auth.db.connect() as connection:
+            rows = (await connection.execute(query.order_by(self.table.c.begun_at.desc()))).mappings().all()
         marked = [(row, digests[bytes(row["browser_digest"])]) for row in rows]
         return [self._attempt(auth, row, mark, secrets[mark] or "") for row, mark in marked]
+
+    async def address(self, auth: Auth, tx: AsyncConnection, address: str) -> str | None:
+        """Where the mails go that somebody waits for who gave that address, in some spelling; None for nobody."""
+        digests = auth.tokens.text_digests(WAITED_FOR, canonical_email(address))
+        live = self.table.c.address_digest.in_(digests), self.table.c.expires_at > auth.clock()
+        newest = select(self.table).where(*live, self.table.c.waits_for == MAIL).order_by(self.table.c.begun_at.desc())
+        rows = (await tx.execute(newest.limit(MOST))).mappings()
+        found = [attempt.address for row in rows if (attempt := self._attempt(auth, row, "", "")).address is not None]
+        return address if address in found else next(iter(found), None)
 
     async def by_id(self, auth: Auth, tx: AsyncConnection, id: uuid.UUID) -> Attempt | None:
         """An attempt that waits, for who was told of it by its id; it has no secret."""

@@ -22,12 +22,13 @@ from sigra import (
     SignedIn,
     User,
     ValidationFailed,
+    canonical_email,
     confirmation,
     hookspecs,
     requires,
 )
 from sigra_oauth.attempts import ACCOUNT, ADDRESS, MAIL, Attempt, Attempts
-from sigra_oauth.errors import IdentityTaken, OAuthExpired
+from sigra_oauth.errors import OAuthExpired
 from sigra_oauth.identities import METHOD
 from sigra_oauth.provider import Answer, Provider
 from sigra_oauth.settling import ADDRESS_PAGE, FEDERATED, LINK_PAGE, Settling, reference, referred
@@ -134,10 +135,20 @@ class Linking:
         body = await self.auth.read(request, Address)
         attempt = await self.waiting(request, NO_ADDRESS, body.login_token)
         provider, answer = self._answered(attempt)
-        try:
-            return await self.settling.propose(request, attempt, provider, answer, body.email.strip())
-        except IdentityTaken as late:
-            raise OAuthExpired from late  # its address was proven meanwhile: whoever begins again is signed in
+        return await self.settling.propose(request, attempt, provider, answer, body.email.strip())
+
+    async def account_for(
+        self, tx: AsyncConnection, request: Request, address: str, login_token: str | None
+    ) -> User | None:
+        """The account of an address that is proven now, where this browser waits for that; None where it does not."""
+        waiting = await self.attempts.waiting(self.auth, request, [MAIL], None, tx)
+        if login_token is not None:
+            waiting += await self.attempts.waiting(self.auth, request, [MAIL], login_token, tx)
+        canonical = canonical_email(address)
+        mine = next((one for one in waiting if one.address and canonical_email(one.address) == canonical), None)
+        if mine is None:
+            return None
+        return await self.settling.prove(tx, request, mine, *self._answered(mine), address)
 
     # Pages
 

@@ -41,7 +41,7 @@ from sigra import (
 from sigra.answers import DONE, HTML, SIGN_IN, Challenged, Problem
 from sigra_oauth import hookspecs as own
 from sigra_oauth.access import Access
-from sigra_oauth.attempts import MAIL, Attempts
+from sigra_oauth.attempts import Attempts
 from sigra_oauth.backchannel import LIMIT, Backchannel, OAuthLoggedOut
 from sigra_oauth.building import make_providers
 from sigra_oauth.dancing import ACTION, CALLBACK, Dancing, Posted
@@ -260,11 +260,14 @@ class OAuth:
             await self.linking.finish(tx, event)
 
     @hookimpl
-    async def is_same_person(self, auth: Auth, request: Request, user: User, login_token: str | None) -> bool:
-        waiting = await self.attempts.waiting(auth, request, [MAIL])
-        if login_token is not None:
-            waiting += await self.attempts.waiting(auth, request, [MAIL], login_token)
-        return any(one.user_id == user.id for one in waiting)
+    async def address_to_prove(self, auth: Auth, tx: AsyncConnection, address: str) -> str | None:
+        return await self.attempts.address(auth, tx, address)
+
+    @hookimpl
+    async def account_for_address(
+        self, tx: AsyncConnection, request: Request, address: str, login_token: str | None
+    ) -> User | None:
+        return await self.linking.account_for(tx, request, address, login_token)
 
     @hookimpl
     async def answer_mail_request(self, auth: Auth, tx: AsyncConnection, request: MailRequest) -> None:

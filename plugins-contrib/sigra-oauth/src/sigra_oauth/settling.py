@@ -17,8 +17,8 @@ from starlette.responses import Response
 from sigra import (
     AccountDisabled,
     Auth,
-    AuthenticatorRemoved,
     Conflict,
+    FieldError,
     Identity,
     Login,
     MailRequest,
@@ -27,12 +27,13 @@ from sigra import (
     StartSignUp,
     Unauthenticated,
     User,
+    ValidationFailed,
     canonical_email,
     timestamp,
 )
 from sigra.answers import Challenged
 from sigra_oauth.attempts import ACCOUNT, ADDRESS, MAIL, Attempt, Attempts
-from sigra_oauth.errors import IdentityTaken, OAuthExpired, OAuthSignUpClosed
+from sigra_oauth.errors import OAuthExpired, OAuthSignUpClosed
 from sigra_oauth.grants import Grants
 from sigra_oauth.identities import METHOD, Identities, LinkedIdentity
 from sigra_oauth.provider import Answer, Provider
@@ -93,21 +94,8 @@ class Settling:
         return None if session_id is None else await self.auth.resume(request, session_id)
 
     async def _known(self, answer: Answer) -> LinkedIdentity | None:
-        """The identity, where it is somebody's."""
         async with self.auth.db.connect() as tx:
-            identity = await self.identities.find(tx, answer.claims)
-            owner = None if identity is None else await self.auth.users.by_id(identity.user_id, tx)
-        return None if owner is None or self._is_nobodys(owner) else identity
-
-    def _is_nobodys(self, user: User) -> bool:
-        """Whether an account waits for the proof of its address, which lets nobody in.
-
-        Its identities count as unknown until then: who comes back by one is answered as at the first time, so that
-        nobody learns by that whether an account could be made, which is whether the address had none.
-        """
-        sign_up = getattr(self.auth.settings, "signup", None)
-        demanded = sign_up is None or sign_up.require_verified
-        return demanded and user.email is not None and not user.email_verified
+            return await self.identities.find(tx, answer.claims)
 
     # Known
 
@@ -201,7 +189,6 @@ class Settling:
         assert claims.email is not None
         await self.attempts.finish(tx, attempt)
         # Before what dies: ending what was granted then would end what is granted now.
-        await self._release(tx, answer, None)
         user = await users.by_email(claims.email, tx)
         if user is None:
             if not provider.sign_up:
@@ -239,32 +226,11 @@ class Settling:
         Raises:
             IdentityTaken: It is linked to another account.
         """
-        await self._release(tx, answer, None)
         identity = await self.identities.add(self.auth, tx, user, provider.name, answer.claims)
         await self.auth.authenticators.added(tx, user, identity.described(provider.label), request, tell=False)
         await self._keep(tx, attempt, provider, answer, identity)
         if tell and user.email is not None:
             await self.auth.send(tx, Message("identity_linked", user.email, user, {"provider": provider.label}))
-
-    async def _release(self, tx: AsyncConnection, answer: Answer, user: User | None) -> bool:
-        """Take it from an account that is nobody's, unless that is `user`; whether it stays there.
-
-        Raises:
-            IdentityTaken: It is somebody's.
-        """
-        present = await self.identities.find(tx, answer.claims)
-        if present is None:
-            return False
-        owner = await self.auth.users.lock(tx, present.user_id)
-        if owner is None or not self._is_nobodys(owner):
-            raise IdentityTaken
-        if user is not None and user.id == owner.id:
-            return True
-        # What the provider has granted is not revoked: it is granted again, and one is not ended without the other.
-        await self.identities.remove(tx, owner, present.id)
-        metadata = {"kind": "primary", "method": METHOD, "id": str(present.id), "name": present.provider}
-        await self.auth.emit(tx, AuthenticatorRemoved(user_id=owner.id, metadata=metadata))
-        return False
 
     # An address that is not proven
 
@@ -272,36 +238,37 @@ class Settling:
         self, request: Request, attempt: Attempt, provider: Provider, answer: Answer, address: str
     ) -> Response:
         """Have an address proven by mail; nobody is told whether it has an account."""
+        if not _is_address(address):
+            raise ValidationFailed([FieldError("email", "invalid_email", "This is not an e-mail address.")])
         await self._open(request, provider)
         await self.auth.limit(request, "mail", recipient=address)
-        proposing = partial(self._propose, request, attempt, provider, answer, address)
-        try:
-            waiting = await self.auth.db.transaction(proposing)
-        except IdentityTaken:
-            raise
-        except Conflict:
-            waiting = await self.auth.db.transaction(proposing)  # somebody made the account at the same instant
+        waiting = await self.auth.db.transaction(partial(self._propose, request, attempt, answer, address))
         return await self._told(request, waiting, provider, "email_verification", ["email"], MAIL_PAGE)
 
     async def _propose(
-        self,
-        request: Request,
-        attempt: Attempt,
-        provider: Provider,
-        answer: Answer,
-        address: str,
-        tx: AsyncConnection,
+        self, request: Request, attempt: Attempt, answer: Answer, address: str, tx: AsyncConnection
     ) -> Attempt:
+        """No account yet: a row that anybody can have made of any address would be in its owner's way."""
         future = User(uuid.uuid4(), address, name=answer.claims.name)
         await self.auth.act(tx, StartSignUp(user=future, request=request))
-        user = await self.auth.users.by_email(address, tx)
-        own = user if await self._release(tx, answer, user) else None
-        if user is None:
-            own = await self.auth.users.create(tx, email=address, name=answer.claims.name)
-            await self._add(tx, request, attempt, provider, answer, own)
         await self.auth.request_mail(tx, MailRequest(PURPOSE, address))
-        owner = None if own is None else own.id
-        return await self.attempts.keep(self.auth, tx, attempt, MAIL, answer, owner, address)
+        return await self.attempts.keep(self.auth, tx, attempt, MAIL, answer, None, address)
+
+    async def prove(
+        self, tx: AsyncConnection, request: Request, attempt: Attempt, provider: Provider, answer: Answer, address: str
+    ) -> User:
+        """The account of an address that is proven now, for who waited for that.
+
+        Raises:
+            IdentityTaken: It was linked to another account meanwhile.
+            OAuthExpired: The attempt has ended.
+        """
+        await self.attempts.finish(tx, attempt)
+        future = User(uuid.uuid4(), address, name=answer.claims.name)
+        await self.auth.act(tx, StartSignUp(user=future, request=request))
+        user = await self.auth.users.create(tx, email=address, name=answer.claims.name)
+        await self._add(tx, request, attempt, provider, answer, user)
+        return user
 
     # What waits
 

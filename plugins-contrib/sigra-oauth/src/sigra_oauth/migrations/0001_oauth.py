@@ -24,6 +24,7 @@ def upgrade() -> None:
         Column("begun_at", UTCDateTime, nullable=False),
         Column("claimed_at", UTCDateTime),
         Column("waits_for", String(16)),
+        Column("address_digest", Digest(), index=True),
         Column("answer", Sealed()),
         Column("expires_at", UTCDateTime, nullable=False, index=True),
     )
