@@ -181,6 +181,7 @@ class Sessions:
     @hookimpl
     async def issue_credential(self, auth: Auth, tx: AsyncConnection, request: Request, login: Login) -> Issued:
         remember = await self._end_replaced(tx, login) or login.remember
+        await self._end_overwritten(auth, tx, request)
         secret = auth.tokens.mint(PURPOSE)
         now, user_agent = auth.clock(), request.headers.get("user-agent")
         row = self._row(replace(login, remember=remember), now, secret.digest, user_agent, auth.client(request))
@@ -199,6 +200,16 @@ class Sessions:
         remembered = await tx.scalar(select(self.table.c.remembered).where(mine))
         await tx.execute(delete(self.table).where(mine))
         return bool(remembered)
+
+    async def _end_overwritten(self, auth: Auth, tx: AsyncConnection, request: Request) -> None:
+        """End the session whose cookie the new one takes the place of, whoever's it is: nobody could end it any more.
+
+        A route that takes foreign posts does not know it as who asks.
+        """
+        secret = auth.cookie(request, COOKIE)
+        digests = () if secret is None else auth.tokens.digests(PURPOSE, secret)
+        if digests:
+            await tx.execute(delete(self.table).where(self.table.c.digest.in_(digests)))
 
     def _row(self, login: Login, now: datetime, digest: bytes, user_agent: str | None, ip: str) -> dict[str, Any]:
         lives = self.settings

@@ -199,6 +199,28 @@ async def test_hc28_two_tabs_at_once_make_one_account_and_both_sign_in(
     assert counts == {"sigra_users": 1, "sigra_sessions": 2, "sigra_oauth_identities": 1}
 
 
+@pytest.mark.parametrize("own", [True, False], ids=["own", "another's"])
+async def test_hc32_a_session_that_began_meanwhile_ends_with_its_cookie(
+    own: bool, database: str, clock: FrozenClock, provider: Hostile
+) -> None:
+    async with installed(database, clock, provider) as client:
+        await come(client, provider, "sub-ada", ADA)
+        ada = await client.sigra.users.by_email(ADA)
+        client.cookies.clear()
+        says(provider, "sub-ada", ADA)
+        callback = await answered(await start(client))
+        await client.sign_in(ada if own else await make_user(client.sigra, EVE))
+        cookies = dict(client.cookies)
+        answer = await come_back(client, callback)
+        asked = await who(client)
+        client.cookies.clear()
+        client.cookies.update(cookies)
+        left = await who(client)
+
+    assert outcome(answer) == "accepted"
+    assert (asked, left) == (ADA, None)
+
+
 async def test_hc04_of_two_providers_at_once_that_tell_one_address_one_makes_the_account(
     database: str, clock: FrozenClock, provider: Hostile
 ) -> None:

@@ -258,7 +258,6 @@ async def test_hc33_of_two_proofs_of_one_answer_the_sign_out_ends_both_sessions(
 # Once
 
 
-
 async def test_hc14_a_logout_token_has_one_effect(database: str, clock: FrozenClock, provider: Hostile) -> None:
     recorder = Recorder()
     async with running(database, [*PLUGINS, recorder], clock=clock, oauth=configured(provider)) as client:

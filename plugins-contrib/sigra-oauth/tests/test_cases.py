@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from sigra import Refused, StartSignUp, hookimpl
 from sigra.testing import PASSWORD, Client, FrozenClock, make_user
+from sigra_oauth import OAuth
 from tests.oauth import hostile
 from tests.oauth.cases import (
     ADA,
@@ -476,6 +478,20 @@ async def test_hc01_a_closed_provider_makes_no_account_in_place_of_one_that_goes
         counts = await counted(client)
 
     assert (outcome(response), counts["sigra_users"]) == ("oauth_sign_up_closed", 0)
+
+
+async def test_hc01_a_provider_that_is_closed_while_a_mail_is_waited_for_makes_no_account(
+    database: str, clock: FrozenClock, provider: Hostile
+) -> None:
+    async with installed(database, clock, provider) as client:
+        browser, _ = await come(client, provider, "sub-eve", EVE, False)
+        token, its = (await mails(client)).token(), client.sigra.plugin(OAuth).providers["hostile"]
+        its.registration = replace(its.registration, sign_up=False)  # type: ignore[attr-defined]
+        response = await verify(browser, token)
+        counts = await counted(client)
+
+    assert (response.status_code, counts["sigra_users"]) == (403, 0)
+    assert response.json()["code"] == "oauth_sign_up_closed"
 
 
 async def test_a_closed_provider_does_not_tell_of_an_account_by_an_unverified_address(

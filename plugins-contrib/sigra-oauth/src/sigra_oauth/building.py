@@ -49,8 +49,8 @@ def _check_issuers(providers: Mapping[str, OAuth2]) -> None:
         if its != place:
             raise ConfigurationError(
                 f"SIGRA_OAUTH__PROVIDERS: {name}: issuer: it is {preset.issuer}, as that of {other}, which asks "
-                f"elsewhere whose an account is: one could be taken for the other's. Set an issuer of its own, or remove "
-                f"one of them."
+                "elsewhere whose an account is: one could be taken for the other's. "
+                "Set an issuer of its own, or remove one of them."
             )
 
 

@@ -188,7 +188,6 @@ class Settling:
         claims, users = answer.claims, self.auth.users
         assert claims.email is not None
         await self.attempts.finish(tx, attempt)
-        # Before what dies: ending what was granted then would end what is granted now.
         user = await users.by_email(claims.email, tx)
         if user is None:
             if not provider.sign_up:
@@ -262,8 +261,11 @@ class Settling:
         Raises:
             IdentityTaken: It was linked to another account meanwhile.
             OAuthExpired: The attempt has ended.
+            OAuthSignUpClosed: No accounts are made any more.
         """
         await self.attempts.finish(tx, attempt)
+        if not provider.sign_up:
+            raise OAuthSignUpClosed  # it was not when they came
         future = User(uuid.uuid4(), address, name=answer.claims.name)
         await self.auth.act(tx, StartSignUp(user=future, request=request))
         user = await self.auth.users.create(tx, email=address, name=answer.claims.name)
