@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -12,8 +13,10 @@ from sqlalchemy import func, select
 
 from sigra import hookimpl
 from sigra.testing import PASSWORD, Client, FrozenClock, make_user
-from tests.apps import running
+from sigra_oauth import OAuth
+from tests.apps import Postbox, running
 from tests.oauth import hostile
+from tests.oauth.cases import mails
 from tests.oauth.dancing import answered, come_back, configured, dance, start
 from tests.oauth.hostile import Hostile
 from tests.oauth.logouts import LOGOUTS
@@ -253,6 +256,25 @@ async def test_hc33_of_two_proofs_of_one_answer_the_sign_out_ends_both_sessions(
         after = await alive(*tabs)
 
     assert (before, answer.status_code, after) == ([True, True], 200, [False, False])
+
+
+async def test_hc11_a_sign_out_is_remembered_as_long_as_a_mail_may_be_waited_for(
+    database: str, clock: FrozenClock, provider: Hostile
+) -> None:
+    provider.person |= {**EVE, "email_verified": False}
+    options = {"oauth": configured(provider), "email_verification": {"lifetime": timedelta(days=7)}}
+    async with running(database, ["defaults", "oauth", Postbox()], clock=clock, **options) as client:
+        late = browser(client)
+        assert (await dance(late)).status_code == 202
+        token = (await mails(client)).token()
+        clock.tick()
+        await tell(client, provider.logout_token())
+        clock.tick(timedelta(days=6))
+        auth = client.sigra
+        await auth.db.transaction(partial(auth.plugin(OAuth).grants.logouts.sweep, auth))
+        answer = await late.post("/auth/email/verify", json={"token": token})
+
+    assert answer.status_code == 400
 
 
 # Once

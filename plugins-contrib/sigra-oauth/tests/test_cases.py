@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -391,6 +392,20 @@ async def test_hc01_an_address_that_was_mistyped_is_corrected_and_never_proves_a
     assert outcome(corrected) == "unverified"
     assert [one.status_code for one in refused] == [400, 400]
     assert (email_of(response), owned) == (EVE, {"sub-eve": EVE})
+
+
+async def test_hc28_an_answer_waits_no_longer_for_being_given_other_addresses(
+    database: str, clock: FrozenClock, provider: Hostile
+) -> None:
+    async with installed(database, clock, provider) as client:
+        says(provider, "sub-eve", None)
+        await dance(client)
+        answers = []
+        for number in range(4):
+            answers.append(await client.post("/auth/oauth/address", json={"email": f"eve{number}@example.com"}))
+            clock.tick(timedelta(hours=9))
+
+    assert [one.status_code for one in answers] == [202, 202, 202, 400]
 
 
 async def test_an_address_that_was_proven_takes_no_other_any_more(

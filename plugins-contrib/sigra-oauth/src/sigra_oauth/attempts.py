@@ -260,13 +260,14 @@ class Attempts:
         Raises:
             OAuthExpired: It has ended.
         """
-        # A mail that proves an address is good for longer.
-        lifetime: timedelta = getattr(auth.settings, PROOFS).lifetime if waits_for == MAIL else LIFETIME
         sealed = None
         if answer is not None:
             packed = json.dumps({**_packed(answer), "address": address})
             sealed = auth.vault.seal(self.table.c.answer, attempt.id, packed.encode())
-        expires_at = auth.clock() + lifetime
+        expires_at = auth.clock() + LIFETIME
+        if waits_for == MAIL:
+            # As long as the mail is good for an address that was given in time, and not longer for another one.
+            expires_at = attempt.begun_at + 2 * LIFETIME + mail_lifetime(auth)
         now: dict[str, Any] = {"waits_for": waits_for, "user_id": user_id, "expires_at": expires_at}
         digest = None if address is None else auth.tokens.digest(WAITED_FOR, canonical_email(address))
         mine = (self.table.c.id == attempt.id) & self.table.c.claimed_at.is_not(None)
@@ -355,6 +356,12 @@ class Attempts:
             packed = json.loads(auth.vault.open(self.table.c.answer, row["id"], row["answer"]))
             its |= {"answer": _unpacked(packed), "address": packed["address"]}
         return Attempt(**its, mark=mark, secret=secret)
+
+
+def mail_lifetime(auth: Auth) -> timedelta:
+    """How long a mail is good that proves an address."""
+    lifetime: timedelta = getattr(auth.settings, PROOFS).lifetime
+    return lifetime
 
 
 def _marks(auth: Auth, request: Request) -> Iterator[str]:

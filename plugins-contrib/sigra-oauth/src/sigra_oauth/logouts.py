@@ -12,11 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sigra import Auth
 from sigra.db import Digest, Id, UTCDateTime, delete_batch
+from sigra_oauth.attempts import mail_lifetime
 from sigra_oauth.errors import OAuthFailed
 from sigra_oauth.provider import LoggedOut
 
+MARGIN = timedelta(hours=1)
+"""Longer than an answer of a provider waits for what else is asked, besides a mail."""
+
 LIFETIME = timedelta(hours=25)
-"""Longer than an answer of a provider waits for what else is asked."""
+"""At least: as long as a token may be old, and a little more."""
 
 
 class Logouts:
@@ -45,7 +49,7 @@ class Logouts:
             "token_digest": _digest("token", told.issuer, told.id),
             "whose_digest": _whose(told.issuer, told.subject, told.session),
             "heard_at": now,
-            "expires_at": max(told.expires_at, now + LIFETIME),
+            "expires_at": max(told.expires_at, now + LIFETIME, now + mail_lifetime(auth) + MARGIN),
         }
         try:
             async with tx.begin_nested():
