@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         SigraError,
         TooManyAttempts,
         Unauthenticated,
+        UnsupportedMediaType,
         ValidationFailed,
         WeakPassword,
     )
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
         timestamp,
     )
     from sigra.protocols import Auth, Plugin
-    from sigra.settings import Settings
+    from sigra.settings import Settings, is_loopback
 
 __all__ = [
     "FIRST_AUTHENTICATOR",
@@ -118,6 +119,7 @@ __all__ = [
     "Unauthenticated",
     "Undeliverable",
     "Undelivered",
+    "UnsupportedMediaType",
     "User",
     "ValidationFailed",
     "WeakPassword",
@@ -126,6 +128,7 @@ __all__ = [
     "current_user",
     "hookimpl",
     "hookspecs",
+    "is_loopback",
     "requires",
     "timestamp",
 ]
@@ -150,6 +153,7 @@ _HOMES = {
         "SigraError",
         "TooManyAttempts",
         "Unauthenticated",
+        "UnsupportedMediaType",
         "ValidationFailed",
         "WeakPassword",
     ),
@@ -187,7 +191,7 @@ _HOMES = {
         "timestamp",
     ),
     "protocols": ("Auth", "Plugin"),
-    "settings": ("Settings",),
+    "settings": ("Settings", "is_loopback"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -107,13 +107,19 @@ async def running(
     *,
     app: Any = application,
     clock: FrozenClock | None = None,
+    jobs_due: bool = False,
     **options: Any,
 ) -> AsyncIterator[Client]:
-    """A client of `app` behind a Sigra with its tables made; `client.sigra` is that Sigra, its clock stands still."""
+    """A client of `app` behind a Sigra with its tables made; `client.sigra` is that Sigra, its clock stands still.
+
+    Args:
+        jobs_due: Whether periodic jobs are due at once, as where nobody has worked yet.
+    """
     settings = cheap_settings(database, **options)
     async with Sigra(settings, plugins, clock=clock or FrozenClock()) as auth:
         await create_tables(auth)
-        await put_off_jobs(auth)
+        if not jobs_due:
+            await put_off_jobs(auth)
         async with Client(auth.wrap(app), auth) as client:
             client.event_hooks = {"response": [conforming(auth)]}
             yield client

@@ -50,11 +50,9 @@ class Person:
             return
         code = re.search(r"^\s*(\d{8})\s*$", text, re.MULTILINE)
         # The link's page may still be on its way.
-        expect(self.page.get_by_label("Code").or_(self.page.get_by_label("Token")).first).to_be_visible()
-        if code and self.page.get_by_label("Code").count():
-            self.page.get_by_label("Code").fill(code[1])
-        else:
-            self.page.get_by_label("Token").fill(link[1])
+        field = self.page.get_by_label("Code").or_(self.page.get_by_label("Token")).first
+        expect(field).to_be_visible()
+        field.fill(code[1] if code and field.get_attribute("name") == "code" else link[1])
 
     def press(self, button: str) -> None:
         self.page.get_by_role("button", name=button, exact=True).click()

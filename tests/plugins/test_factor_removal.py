@@ -96,8 +96,9 @@ async def test_hc16_factors_are_removed_after_a_wait_of_which_the_owner_is_told_
         after = has_tag(client, user), (await challenged(client, user)).status_code
 
     assert at == clock()
-    assert [(one.kind, one.recipient) for one in told][-1] == ("factors_removal_requested", user.email)
-    assert "2026-01-02 12:00 UTC" in told[-1].text
+    [mail] = [one for one in told if one.kind == "factors_removal_requested"]
+    assert mail.recipient == user.email
+    assert "2026-01-02 12:00 UTC" in mail.text
     assert (before, after) == ((True, 202), (False, 200))
     assert box.kinds[-1] == "factors_removed"
     names = [one.name for one in recorder.recorded]
@@ -140,10 +141,10 @@ async def test_hc16_a_removal_that_is_put_off_is_stopped_by_its_link(database: s
         await add_tag(client, user)
         await announce(client, user)
         await client.sigra.worker.work()
-        token = box.token()
+        text = token(box)
         clock.tick(DAY)
         await due(client)
-        stopped = await client.post("/auth/second-factor/removal/cancel", json={"token": token})
+        stopped = await client.post("/auth/second-factor/removal/cancel", json={"token": text})
         waiting = await waits(client, user)
 
     assert (stopped.status_code, waiting) == (204, False)

@@ -50,7 +50,7 @@ class Chores:
 
 async def test_a_job_is_due_at_once_and_then_now_and_again(database: str) -> None:
     chores, clock = Chores(), FrozenClock()
-    async with running(database, [chores], clock=clock) as client:
+    async with running(database, [chores], clock=clock, jobs_due=True) as client:
         counts = []
         for wait in (timedelta(0), HOUR - timedelta(seconds=1), timedelta(seconds=1)):
             clock.tick(wait)
@@ -63,7 +63,7 @@ async def test_a_job_is_due_at_once_and_then_now_and_again(database: str) -> Non
 
 async def test_a_job_goes_on_until_nothing_is_left(database: str) -> None:
     chores = Chores(batches=3)
-    async with running(database, [chores]) as client:
+    async with running(database, [chores], jobs_due=True) as client:
         await client.sigra.worker.work()
 
     assert len(chores.done) == 3
@@ -71,7 +71,7 @@ async def test_a_job_goes_on_until_nothing_is_left(database: str) -> None:
 
 async def test_hc46_of_workers_at_once_one_does_a_job(database: str) -> None:
     chores = Chores()
-    async with running(database, [chores], clock=FrozenClock()) as client:
+    async with running(database, [chores], clock=FrozenClock(), jobs_due=True) as client:
         others = [Sigra(cheap_settings(database), [chores], clock=FrozenClock()) for _ in range(3)]
         await asyncio.gather(*(auth.worker.work() for auth in (client.sigra, *others)))
         for auth in others:
@@ -82,7 +82,7 @@ async def test_hc46_of_workers_at_once_one_does_a_job(database: str) -> None:
 
 async def test_a_job_is_nobody_elses_between_its_batches(database: str) -> None:
     clock, chores = FrozenClock(), Chores(batches=3)
-    async with running(database, [chores], clock=clock) as client:
+    async with running(database, [chores], clock=clock, jobs_due=True) as client:
         other = Sigra(cheap_settings(database), [Chores(batches=3, done=chores.done)], clock=clock)
 
         async def meddle() -> None:
@@ -98,7 +98,7 @@ async def test_a_job_is_nobody_elses_between_its_batches(database: str) -> None:
 
 async def test_hc46_a_worker_that_lost_its_turn_stops(database: str) -> None:
     clock, chores = FrozenClock(), Chores(batches=100)
-    async with running(database, [chores], clock=clock) as client:
+    async with running(database, [chores], clock=clock, jobs_due=True) as client:
         other = Sigra(cheap_settings(database), [Chores(done=chores.done)], clock=clock)
 
         async def linger() -> None:
@@ -122,7 +122,7 @@ async def test_hc47_a_job_that_fails_is_told_and_tried_again_and_stops_nobody(
 
     clock, post, failing = FrozenClock(), Postbox(), Chores(before=fail)
     other = Chores(name="others", job="others")
-    async with running(database, [failing, other, Bell(), post], clock=clock) as client:
+    async with running(database, [failing, other, Bell(), post], clock=clock, jobs_due=True) as client:
         await send(client.sigra, Message("chime", "ada@example.com"))
         with suppress(ValueError):  # what comes out is told by what was not done
             await client.sigra.worker.work()
@@ -141,7 +141,7 @@ async def test_hc47_a_job_that_fails_is_told_and_tried_again_and_stops_nobody(
 async def test_a_job_that_hangs_is_cut_off(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr("sigra.worker.jobs.BATCH_LIMIT", 0.05)
     chores = Chores(before=asyncio.Event().wait)
-    async with running("sqlite:///:memory:", [chores]) as client:
+    async with running("sqlite:///:memory:", [chores], jobs_due=True) as client:
         await client.sigra.worker.work()
 
     assert chores.done == []
@@ -154,7 +154,7 @@ async def test_jobs_are_done_beside_the_requests() -> None:
     async def tell() -> None:
         done.set()
 
-    async with running("sqlite:///:memory:", [Chores(before=tell)], worker=True) as client:
+    async with running("sqlite:///:memory:", [Chores(before=tell)], worker=True, jobs_due=True) as client:
         await client.get("/")
         async with asyncio.timeout(2.5):
             await done.wait()
@@ -162,7 +162,9 @@ async def test_jobs_are_done_beside_the_requests() -> None:
 
 async def test_mail_does_not_wait_for_a_long_job() -> None:
     post, sent = Postbox(), asyncio.Event()
-    async with running("sqlite:///:memory:", [Chores(before=sent.wait), Bell(), post], worker=True) as client:
+    async with running(
+        "sqlite:///:memory:", [Chores(before=sent.wait), Bell(), post], worker=True, jobs_due=True
+    ) as client:
         await client.get("/")
         await send(client.sigra, Message("chime", "ada@example.com"))
         await until(partial(is_empty, client.sigra))
@@ -201,7 +203,7 @@ def test_a_job_that_cannot_be_kept_is_refused(wrong: dict[str, Any]) -> None:
 
 async def test_what_has_expired_is_deleted_and_nothing_else(database: str) -> None:
     clock = FrozenClock()
-    async with running(database, ["defaults", Factor()], clock=clock) as client:
+    async with running(database, ["defaults", Factor()], clock=clock, jobs_due=True) as client:
         auth = client.sigra
         user = await make_user(auth)
 
@@ -227,7 +229,7 @@ async def test_what_has_expired_is_deleted_and_nothing_else(database: str) -> No
 
 async def test_what_has_expired_is_deleted_in_batches(database: str) -> None:
     clock = FrozenClock()
-    async with running(database, [Bell()], clock=clock) as client:
+    async with running(database, [Bell()], clock=clock, jobs_due=True) as client:
         auth = client.sigra
         table = auth.metadata.tables["sigra_tokens"]
         several = [

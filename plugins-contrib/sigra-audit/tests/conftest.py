@@ -64,7 +64,7 @@ def room() -> Callable[..., AbstractAsyncContextManager[Room]]:
     ) -> AsyncIterator[Room]:
         audit, postbox = Audit(**{"seal_after": LATER, **options}), Postbox()
         chosen = ["defaults", *plugins, postbox, audit]
-        async with running(database, chosen, clock=clock, **(settings or {})) as client:
+        async with running(database, chosen, clock=clock, jobs_due=True, **(settings or {})) as client:
             yield Room(client, audit, postbox)
 
     return open_room

@@ -15,9 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sigra import Auth, Event, Identity, Limit, NotFound, Route, User, ValidationFailed, hookspecs
+from sigra import Auth, Event, Identity, Limit, NotFound, Route, UnsupportedMediaType, User, ValidationFailed, hookspecs
 from sigra.answers import Problem
-from sigra.errors import UnsupportedMediaType
 from sigra_oauth.errors import OAuthFailed, OAuthUnavailable
 from sigra_oauth.grants import Ended, Grants
 from sigra_oauth.identities import Identities, LinkedIdentity

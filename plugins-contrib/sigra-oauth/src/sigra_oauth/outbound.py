@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import anyio
 import httpx2
 
-from sigra.settings import is_loopback
+from sigra import is_loopback
 from sigra_oauth.addresses import Allowed, is_public
 from sigra_oauth.errors import OAuthFailed, OAuthUnavailable
 
