@@ -66,7 +66,7 @@ if TYPE_CHECKING:
         timestamp,
     )
     from sigra.protocols import Auth, Plugin
-    from sigra.settings import Settings, is_loopback
+    from sigra.settings import Settings
 
 __all__ = [
     "FIRST_AUTHENTICATOR",
@@ -128,7 +128,6 @@ __all__ = [
     "current_user",
     "hookimpl",
     "hookspecs",
-    "is_loopback",
     "requires",
     "timestamp",
 ]
@@ -191,7 +190,7 @@ _HOMES = {
         "timestamp",
     ),
     "protocols": ("Auth", "Plugin"),
-    "settings": ("Settings", "is_loopback"),
+    "settings": ("Settings",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -45,6 +45,17 @@ def _within(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     return address.ipv4_mapped
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine (RFC 6761, section 6.3)."""
+    name = host.lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
 class Allowed:
     """What may be private.
 

@@ -16,8 +16,7 @@ from typing import Any, NoReturn
 import anyio
 import httpx2
 
-from sigra import is_loopback
-from sigra_oauth.addresses import Allowed, is_public
+from sigra_oauth.addresses import Allowed, is_loopback, is_public
 from sigra_oauth.errors import OAuthFailed, OAuthUnavailable
 
 SECONDS = 5.0
