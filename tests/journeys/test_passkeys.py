@@ -75,6 +75,8 @@ def sign_up(person: Person, password: str) -> None:
     expect(page.get_by_role("main")).to_contain_text(person.email)
     person.follow(person.mail("verify_email"))
     person.press("Confirm the address")
+    # Whoever goes on before it is answered has not confirmed it.
+    expect(page).not_to_have_url(re.compile("email/verify"))
 
 
 def device_of(page: Page, **traits: bool) -> Device:
