@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import LargeBinary, func, select, update
+from starlette.types import Receive, Scope, Send
 
 from sigra import SigraError
 from sigra.testing import Client, FrozenClock, make_user
@@ -210,6 +211,23 @@ async def test_a_grant_that_the_provider_has_ended_is_lost(
         await token(client)
 
     assert (lost, asked) == (0, 2)
+
+
+async def test_an_application_that_lets_a_lost_grant_pass_answers_it_as_a_problem(
+    database: str, clock: FrozenClock, provider: Hostile
+) -> None:
+    async def calendar(scope: Scope, receive: Receive, send: Send) -> None:
+        await scope["sigra.auth"].plugin(OAuth).access_token(scope["sigra.user"], "hostile")
+
+    provider.refreshed = "refuse"
+    oauth = configured(provider, keep_tokens=True)
+    lives = {"idle": 2 * HOUR}
+    async with running(database, PLUGINS, app=calendar, clock=clock, oauth=oauth, sessions=lives) as client:
+        await dance(client)
+        clock.tick(HOUR)
+        answer = await client.get("/calendar")
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "oauth_grant_lost")
 
 
 async def test_hc30_an_answer_that_cannot_be_trusted_ends_nothing(
