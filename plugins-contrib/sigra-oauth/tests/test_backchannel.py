@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from sqlalchemy import func, select
 
-from sigra import hookimpl
+from sigra import Attempt, hookimpl
 from sigra.testing import PASSWORD, Client, FrozenClock, make_user
 from sigra_oauth import OAuth
 from tests.apps import Postbox, running
@@ -242,10 +242,25 @@ async def test_hc33_of_a_sign_in_and_a_sign_out_at_once_the_sign_out_lasts(
     assert after == [False] * 8
 
 
+class Together:
+    """Has two who type a password go on at one instant, when both have found what it is for."""
+
+    name, api = "together", 1
+
+    def __init__(self) -> None:
+        self.both = asyncio.Barrier(2)
+
+    @hookimpl
+    async def before_attempt(self, attempt: Attempt) -> None:
+        if attempt.method == "password":
+            await self.both.wait()
+
+
 async def test_hc33_of_two_proofs_of_one_answer_the_sign_out_ends_both_sessions(
     database: str, clock: FrozenClock, provider: Hostile
 ) -> None:
-    async with running(database, PLUGINS, clock=clock, oauth=configured(provider)) as client:
+    plugins = [*PLUGINS, Together()]
+    async with running(database, plugins, clock=clock, oauth=configured(provider)) as client:
         await make_user(client.sigra, EVE["email"])
         provider.person |= EVE
         waiting = (await dance(browser(client))).json()["login_token"]
