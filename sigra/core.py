@@ -105,7 +105,7 @@ class Sigra:
         clock: Callable[[], datetime] = utc_now,
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        self._clock, self._random = clock, random
+        self.clock, self._random = clock, random
         available = hooks.installed()
         chosen = hooks.select(settings.plugins if plugins is None else plugins, available)
         self.settings, self.plugins = building.activate(settings, chosen, available, (LOGIN_COOKIE,))
@@ -171,6 +171,8 @@ class Sigra:
         self._refusals = Refusals(self, self.calls, self._trusted)
         self._wrappers = [wrap for _, its in self._brought(hookspecs.register_middleware) for wrap in its]
         self._open: AsyncExitStack | None = None
+        self._serving: asyncio.AbstractEventLoop | None = None
+        self._lives = False
         self._opening = asyncio.Lock()
 
     @classmethod
@@ -185,14 +187,16 @@ class Sigra:
         app = self.serve(app)
         for wrapper in reversed(self._wrappers):
             app = wrapper(app)
-        framed = self.identify(self.protect(app))
-        return LifespanMiddleware(framed, self._serve, self.aclose, gc_freeze=self.settings.gc_freeze)
+        app = self.protect(app)
+        framed = self.identify(app)
+        framed.others = LifespanMiddleware(app, self._live, self.aclose, gc_freeze=self.settings.gc_freeze)
+        return framed
 
-    def identify(self, app: ASGIApp) -> ASGIApp:
+    def identify(self, app: ASGIApp) -> IdentityMiddleware:
         """The piece that resolves who asks."""
         resolver = Resolver(self, self.calls, self.cookies)
         return IdentityMiddleware(
-            app, self, self.calls, resolver, self._refusals, self._serve, self._client, self._tell
+            app, self, self.calls, resolver, self._refusals, self._ready, self._client, self._tell
         )
 
     def protect(self, app: ASGIApp) -> ASGIApp:
@@ -213,13 +217,23 @@ class Sigra:
 
     async def _serve(self) -> None:
         """Start, and do later work beside the requests."""
-        if self._open is None:
-            await self.start()
+        await self.start()
         if self.settings.worker:
             self.worker.start()
+        self._serving = asyncio.get_running_loop()
+
+    async def _live(self) -> None:
+        """Serve as long as a life span, which is of the loop that requests come on."""
+        await self._serve()
+        self._lives = True
+
+    def _ready(self) -> Awaitable[None] | None:
+        """What a request waits for before it is served: nothing, once this loop serves."""
+        return None if self._lives or self._serving is asyncio.get_running_loop() else self._serve()
 
     async def aclose(self) -> None:
         """Wait for later work (5 s), close the resources in reverse, and the database."""
+        self._lives, self._serving = False, None
         self.worker.stop()
         await self._background.drain()
         if self._open is not None:
@@ -246,9 +260,6 @@ class Sigra:
         return lineages(self.plugins)
 
     # What plugins ask: see protocols.Auth
-
-    def clock(self) -> datetime:
-        return self._clock()
 
     def random(self, count: int) -> bytes:
         return self._random(count)

@@ -129,7 +129,7 @@ class Seam:
         if action not in self.limits.actions:
             raise RuntimeError(f"no limit is on the action {action}: bring one by register_limits")
         notes = exchange.of(request)
-        notes.limited.add(action)
+        notes.limited |= {action}
         account, recipient = [await self._known_by(request, action, address) for address in (account, recipient)]
         await self.limits.count(action, client=notes.client, account=account, recipient=recipient)
 
@@ -162,7 +162,7 @@ class Seam:
         if notes.pending is not None:
             await self._count_factor(attempt, notes.pending)
         await self._count_try(notes.pending)
-        notes.attempts.append(attempt)
+        notes.attempts += (attempt,)
         return attempt
 
     async def _count_proof(self, attempt: Attempt) -> None:
@@ -205,7 +205,7 @@ class Seam:
         failed = SignInFailed(user_id=user_id, metadata=metadata, attempts=(attempt,))
         await self.db.transaction(partial(self.emit, event=failed))
         told = InvalidProof() if notes.pending is not None and type(error) is InvalidCredentials else error
-        notes.failures += [error, told]
+        notes.failures += (error, told)
         return told
 
     # Sign in
@@ -433,7 +433,7 @@ class Seam:
         notes = exchange.current.get()
         event = _completed(event, self.auth.clock(), notes)
         await self.calls.each(self.auth, hookspecs.record_event, tx=tx, event=event)
-        later = notes.events.append if notes is not None and not notes.is_websocket else self.spawn
+        later = notes.tell if notes is not None and not notes.is_websocket else self.spawn
         self.db.after_commit(tx, partial(later, event))
 
 

@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 from starlette.requests import HTTPConnection
 
 from sigra.answers import PublicUser
+from sigra.frozen import quick
 
 Assurance = Literal["aal1", "aal2"]
 """Authenticator assurance level (NIST SP 800-63B, section 4)."""
@@ -44,6 +45,8 @@ def timestamp(at: datetime) -> str:
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+@final
+@quick
 @dataclass(frozen=True, slots=True)
 class User:
     """An account, as read from `sigra_users`.
@@ -51,26 +54,28 @@ class User:
     Args:
         email: The address as typed, to which mail goes; None when the account has none.
         email_verified: Whether the address was proven.
-        columns: The host's own columns, by name; read-only.
         status: Only an `active` account can sign in or be identified.
         security_version: Moves with every change that ends proofs made before it.
         locale: The language that the user chose, a tag (RFC 5646); None when none was chosen.
+        columns: The host's own columns, by name; read-only.
     """
 
     id: uuid.UUID
     email: str | None
     email_verified: bool = False
     name: str | None = None
-    columns: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
     status: Status = "active"
     security_version: int = 0
     locale: str | None = None
+    columns: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
 
     def public(self) -> PublicUser:
         """What the user may see of it, as JSON values."""
         return {"id": str(self.id), "email": self.email, "email_verified": self.email_verified, "name": self.name}
 
 
+@final
+@quick
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who asks, and by what credential.

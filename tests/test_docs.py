@@ -68,7 +68,7 @@ async def test_the_example_of_the_readme_runs(run: Any, monkeypatch: pytest.Monk
         monkeypatch.setenv(f"SIGRA_{name}", value)
     app = run(blocks("README.md", "python")[0]).app
 
-    async with serving(app.start.__self__, app) as client:
+    async with serving(app.auth, app) as client:
         user = await make_user(client.sigra)
         anonymous = await client.get("/")
         await client.sign_in(user)

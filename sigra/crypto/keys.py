@@ -6,7 +6,6 @@ import hashlib
 import hmac
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any
 
 from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
@@ -62,10 +61,10 @@ class KeyRing:
         """
         return self._digesters[0].digest(_message(purpose, secret))
 
-    def digests(self, purpose: str, secret: str) -> tuple[bytes, ...]:
+    def digests(self, purpose: str, secret: str) -> list[bytes]:
         """What a presented secret may be stored as: one digest a key, in the order of the ring."""
         message = _message(purpose, secret)
-        return tuple([digester.digest(message) for digester in self._digesters])
+        return [digester.digest(message) for digester in self._digesters]
 
     def derive(self, purpose: str, seed: bytes) -> tuple[bytes, ...]:
         """What only the keys make of a seed, the same each time: 32 bytes a key, in the order of the ring.
@@ -135,14 +134,13 @@ class _Digester:
 
 
 def _message(purpose: str, secret: str) -> bytes:
-    return b"%b\0%b" % (_label(purpose), _bytes(secret))
-
-
-@lru_cache(maxsize=256)
-def _label(purpose: str) -> bytes:
     if "\0" in purpose:
         raise ValueError("a purpose cannot hold a NUL")
-    return _bytes(purpose)
+    return f"{purpose}\0{secret}".encode("utf-8", "surrogatepass")
+
+
+def _label(purpose: str) -> bytes:
+    return _message(purpose, "")[:-1]
 
 
 def _bytes(text: str) -> bytes:

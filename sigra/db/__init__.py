@@ -1,9 +1,10 @@
 """Storage: what a plugin may use of it."""
 
 from sigra.db.batches import delete_batch
+from sigra.db.dialects.elapsed import elapsed
 from sigra.db.engine import Database
 from sigra.db.last_use import LastUse
-from sigra.db.lookup import Found, Lookup
+from sigra.db.lookup import Found, Lookup, present
 from sigra.db.schema import UserColumns, user_ref
 from sigra.db.types import Digest, ExactText, Id, JSONText, Sealed, UTCDateTime
 
@@ -20,5 +21,7 @@ __all__ = [
     "UTCDateTime",
     "UserColumns",
     "delete_batch",
+    "elapsed",
+    "present",
     "user_ref",
 ]

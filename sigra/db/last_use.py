@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
-from functools import lru_cache
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Table, bindparam, update
@@ -16,18 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sigra.db.engine import Database
 from sigra.errors import Unavailable
 
-INTERVAL = timedelta(minutes=5)
-"""A row is written at most this often."""
+INTERVAL = 300.0
+"""Seconds: a row is written at most this often."""
 
 GATHERING = 1.0
 """Seconds in which the uses of one batch gather."""
 
 _log = logging.getLogger("sigra")
-
-
-@lru_cache(maxsize=256)
-def _interval(within: timedelta) -> timedelta:
-    return min(INTERVAL, within / 4)
 
 
 class LastUse:
@@ -45,16 +39,16 @@ class LastUse:
         self._noted: dict[Any, datetime] = {}
         self._wake = asyncio.Event()
 
-    def note(self, row: Mapping[str, Any], now: datetime, within: timedelta | None = None) -> None:
-        """The row was used.
+    def note(self, id: Any, unused: float | None, clock: Callable[[], datetime], within: float | None = None) -> None:
+        """A row is used.
 
         Args:
-            within: The age at which an unused row ends: the shorter it is, the sooner its use is written.
+            id: Its primary key.
+            unused: Seconds since its `last_used_at`; None for none.
+            within: Seconds after which an unused row ends: the shorter, the sooner its use is written.
         """
-        interval = INTERVAL if within is None else _interval(within)
-        last = row["last_used_at"]
-        if last is None or now - last >= interval:
-            self._noted[row["id"]] = now
+        if unused is None or unused >= (INTERVAL if within is None else min(INTERVAL, within / 4)):
+            self._noted[id] = clock()
             self._wake.set()
 
     async def flush(self, db: Database) -> None:

@@ -24,10 +24,12 @@ class PerLoop(Generic[T]):
     def get(self) -> T:
         """The running loop's."""
         loop = asyncio.get_running_loop()
-        if loop not in self._kept:
+        try:
+            return self._kept[loop]
+        except KeyError:
             self._forget_closed()
-            self._kept[loop] = self._make()
-        return self._kept[loop]
+            self._kept[loop] = made = self._make()
+            return made
 
     def pop(self) -> T | None:
         """Take out the running loop's, for its end."""

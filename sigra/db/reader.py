@@ -6,7 +6,8 @@ Nothing is kept: a statement starts after every request that it answers has arri
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from typing import Any
 
@@ -63,9 +64,9 @@ class _Line:
 
     def __init__(self, reading: Reading, loop: asyncio.AbstractEventLoop) -> None:
         self._reading, self._loop = reading, loop
-        self._waiting: dict[Query, list[_Asked]] = {}
+        self._waiting: defaultdict[Query, list[_Asked]] = defaultdict(list)
         self._begun = False
-        self._asked = self._crowd = 0
+        self._crowd = self._missing = 0
         self._gathered: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         # Of no request: one that is cancelled does not end what its neighbours wait for.
@@ -73,12 +74,13 @@ class _Line:
 
     def ask(self, query: Query, digests: Sequence[bytes]) -> _Answer:
         answer: _Answer = self._loop.create_future()
-        self._waiting.setdefault(query, []).append((digests, answer))
-        self._asked += 1
+        self._waiting[query].append((digests, answer))
         if not self._begun:
             self._begin()
-        elif self._gathered is not None and self._asked >= self._crowd:
-            self._go_on()
+        elif self._missing:
+            self._missing -= 1
+            if not self._missing:
+                self._go_on()
         return answer
 
     def _begin(self) -> None:
@@ -94,15 +96,13 @@ class _Line:
 
     def _run_at_once(self) -> None:
         """Answer what can be answered without waiting, and leave the rest to a task."""
-        waiting, self._waiting = self._waiting, {}
-        self._asked = 0
-        for query, asked in waiting.items():
+        for query, asked in self._taken().items():
             for start in range(0, len(asked), BATCH):
                 some = asked[start : start + BATCH]
                 wanted = _wanted(some)
                 rows = self._reading.rows_at_once(query, wanted) if wanted else ()
                 if rows is None:
-                    self._waiting.setdefault(query, []).extend(some)
+                    self._waiting[query] += some
                 else:
                     _give(query, some, rows)
         if self._waiting:
@@ -113,10 +113,10 @@ class _Line:
     async def _run(self) -> None:
         try:
             while self._waiting:
-                if self._asked < self._crowd >= CROWD:
+                if self._crowd >= CROWD:
                     await self._gather()
-                self._crowd, self._asked = self._asked, 0
-                waiting, self._waiting = self._waiting, {}
+                waiting = self._taken()
+                self._crowd = sum(map(len, waiting.values()))
                 for query, asked in waiting.items():
                     for start in range(0, len(asked), BATCH):
                         await self._answer(query, asked[start : start + BATCH])
@@ -131,15 +131,24 @@ class _Line:
 
     async def _gather(self) -> None:
         """Wait for those who asked together last time: answered together, they come back together."""
+        self._missing = max(0, self._crowd - sum(map(len, self._waiting.values())))
+        if not self._missing:
+            return
         self._gathered = self._loop.create_future()
         timer = self._loop.call_later(WINDOW, self._go_on)
         await self._gathered
         timer.cancel()
 
     def _go_on(self) -> None:
+        self._missing = 0
         if self._gathered is not None:
             self._gathered.set_result(None)
             self._gathered = None
+
+    def _taken(self) -> dict[Query, list[_Asked]]:
+        """Those who wait, for the next statement."""
+        waiting, self._waiting = self._waiting, defaultdict(list)
+        return waiting
 
     async def _answer(self, query: Query, asked: Sequence[_Asked]) -> None:
         wanted = _wanted(asked)
@@ -180,28 +189,28 @@ def _leave(line: _Line) -> None:
 
 
 def _wanted(asked: Sequence[_Asked]) -> Sequence[bytes]:
-    return list({digest for digests, answer in asked if not answer.done() for digest in digests})
+    return list(set().union(*[digests for digests, answer in asked if not answer.done()]))
 
 
 def _give(query: Query, asked: Sequence[_Asked], rows: Sequence[Row]) -> None:
     try:
-        found = {bytes(row[query.index]): query.made(row) for row in rows}
+        index, made = query.index, query.made
+        found = {row[index]: made(row) for row in rows}
     except Exception as error:  # noqa: BLE001  what cannot be read ends no connection, and nobody waits for it for ever
         _refuse(asked, error)
         return
     for digests, answer in asked:
-        if not answer.done():
-            answer.set_result(_first(found, digests))
+        if answer.done():
+            continue
+        its = None
+        for digest in digests:
+            its = found.get(digest)
+            if its is not None:
+                break
+        answer.set_result(its)
 
 
 def _refuse(asked: Sequence[_Asked], error: Exception) -> None:
     for _, answer in asked:
         if not answer.done():
             answer.set_exception(error)
-
-
-def _first(found: Mapping[bytes, Any], digests: Sequence[bytes]) -> Any:
-    for digest in digests:
-        if digest in found:
-            return found[digest]
-    return None

@@ -9,7 +9,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Select, Table, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, Table, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -26,6 +26,11 @@ _NO_COLUMNS: Mapping[str, Any] = MappingProxyType({})
 STATUS_EVENTS: Mapping[str, type[Event]] = MappingProxyType({"disabled": UserDisabled, "active": UserEnabled})
 
 
+_user: Callable[..., User] = User
+
+OWN = 7
+"""Columns of a user that are ours."""
+
 OF_A_USER = ("sigra_pending_sign_ins", "sigra_tokens", "sigra_outbox")
 """The core's tables that point at a user."""
 
@@ -36,10 +41,11 @@ class UserReader:
     def __init__(self, users: Table) -> None:
         own = users.columns
         further = host_columns(users)
-        self.columns: tuple[Column[Any], ...] = (
+        self.columns: tuple[ColumnElement[Any], ...] = (
+            # In the order of the fields of `User`.
             own.id,
             own.email,
-            own.email_verified_at,
+            own.email_verified_at.is_not(None).label("email_verified"),
             own.name,
             own.status,
             own.security_version,
@@ -47,21 +53,12 @@ class UserReader:
             *further,
         )
         self.further = tuple(column.name for column in further)
+        self.user = self._with_further if further else _user
+        """Makes the user of a row of `columns`, given one by one."""
 
-    def user(
-        self,
-        id: uuid.UUID,
-        email: str | None,
-        verified_at: datetime | None,
-        name: str | None,
-        status: Status,
-        version: int,
-        locale: str | None,
-        *further: Any,
-    ) -> User:
-        """The user of a row of `columns`."""
-        columns = MappingProxyType(dict(zip(self.further, further, strict=True))) if further else _NO_COLUMNS
-        return User(id, email, verified_at is not None, name, columns, status, version, locale)
+    def _with_further(self, *values: Any) -> User:
+        further = MappingProxyType(dict(zip(self.further, values[OWN:], strict=True)))
+        return _user(*values[:OWN], further)
 
 
 class UserTable:

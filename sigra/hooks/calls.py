@@ -107,17 +107,38 @@ class Calls:
             HookFailed: A plugin raised anything else: what could not be checked is refused.
         """
         answers: list[tuple[str, R]] = []
-        hook = spec.__name__
         for one, given in self._calls(auth, spec, args, kwargs):
+            answer: R | None = await self._ask(spec.__name__, one, given)
+            if answer is not None:
+                answers.append((one.plugin, answer))
+        return answers
+
+    async def only(
+        self, auth: Auth, spec: Callable[Concatenate[Auth, P], Awaitable[R | None]], *args: P.args, **kwargs: P.kwargs
+    ) -> R | None:
+        """Ask every plugin in order: the one answer that is not None.
+
+        Raises:
+            SigraError: What a plugin raised.
+            HookFailed: A plugin raised anything else, or two answered.
+        """
+        hook, only, who = spec.__name__, None, ""
+        given = _given(auth, spec, args, kwargs) if args else {"auth": auth, **kwargs}
+        for one in self._implementations[hook]:
             try:
-                answer = await one.function(**given)  # `_ask` without its frame: this is the path of every request
+                # `_ask` without its frame: this is the path of every request.
+                answer = await one.function(**given if one.takes_all else one.taken(given))
             except Exception as error:  # noqa: BLE001
                 self._fail(hook, one, error)
             if self._trace is not None:
                 self._tell_trace(hook, one, answer)
-            if answer is not None:
-                answers.append((one.plugin, answer))
-        return answers
+            if answer is None:
+                continue
+            if only is not None:
+                _log.error("plugins %s and %s both answered %s: switch one off", who, one.plugin, hook)
+                raise HookFailed
+            only, who = answer, one.plugin
+        return only
 
     async def each(
         self, auth: Auth, spec: Callable[Concatenate[Auth, P], Awaitable[R | None]], *args: P.args, **kwargs: P.kwargs
@@ -191,7 +212,7 @@ class Calls:
         implementations = self._implementations[spec.__name__]
         if not implementations:
             return ()
-        given = inspect.signature(spec).bind(auth, *args, **kwargs).arguments if args else {"auth": auth, **kwargs}
+        given = _given(auth, spec, args, kwargs)
         return [(one, one.taken(given)) for one in implementations]
 
     async def _ask(self, hook: str, one: _Implementation, given: Mapping[str, Any]) -> Any:
@@ -215,6 +236,11 @@ class Calls:
         if self._trace is not None:
             said = "nothing" if answer is None else f"a {type(answer).__name__}"
             self._trace(f"sigra: {hook} asked {one.plugin}: {said}")
+
+
+def _given(auth: Auth, spec: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments of a call by their names."""
+    return inspect.signature(spec).bind(auth, *args, **kwargs).arguments if args else {"auth": auth, **kwargs}
 
 
 class _Manager(pluggy.PluginManager):

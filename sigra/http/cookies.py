@@ -8,14 +8,17 @@ from functools import lru_cache
 from starlette.types import Scope
 
 from sigra.errors import Malformed
+from sigra.http.headers import sent
 from sigra.models import Cookie
 from sigra.settings import Settings
 
 LIMIT = 4096
 """Octets of name and value together; browsers ignore what is longer (RFC 6265bis, 5.6)."""
 
-_VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
+_OCTET = rb"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]"
 """`cookie-octet` (RFC 6265, 4.1.1)."""
+
+_VALUE = re.compile(f"{_OCTET.decode()}*")
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """`token` (RFC 9110, 5.6.2)."""
@@ -26,11 +29,7 @@ def values(scope: Scope, name: str) -> list[str]:
 
     One that is not of our form (quoted, not ASCII, oversized) counts, as the empty text: it is there, and it is bad.
     """
-    found: list[str] = []
-    for key, header in scope["headers"]:
-        if key == b"cookie":
-            found += [_text(value, len(name)) for value in _pairs(name).findall(header)]
-    return found
+    return [value.decode("ascii") for value in _pairs(name).findall(b";".join(sent(scope, b"cookie")))]
 
 
 def only_value(scope: Scope, name: str) -> str | None:
@@ -39,23 +38,19 @@ def only_value(scope: Scope, name: str) -> str | None:
     Raises:
         Malformed: There are two, and readers differ on which one counts.
     """
-    found = values(scope, name)
+    found = _pairs(name).findall(b";".join(sent(scope, b"cookie")))
     if len(found) > 1:
         raise Malformed("The request carries two cookies of one name.")
-    return found[0] if found else None
+    return found[0].decode("ascii") if found else None
 
 
 @lru_cache(maxsize=64)
 def _pairs(name: str) -> re.Pattern[bytes]:
-    """Finds the values of the pairs of that name; one without an equals sign has an empty value."""
+    """Finds the pairs of that name: their values, which are empty where there is none or it is not of our form."""
     # Space and tab only: a browser checks `__Host-` after removing just these, so a server that strips more (0x85,
     # 0xA0 as text) takes a sibling domain's cookie for ours (RFC 6265bis, 5.6).
-    return re.compile(rb"(?:^|;)[ \t]*%b[ \t]*(?:=([^;]*))?(?=;|\Z)" % re.escape(name.encode()))
-
-
-def _text(value: bytes, name_length: int) -> str:
-    text = value.strip(b" \t").decode("latin-1")
-    return text if name_length + len(text) <= LIMIT and _VALUE.fullmatch(text) else ""
+    ours = rb"[ \t]*(%b{0,%d}+)[ \t]*(?=;|\Z)" % (_OCTET, max(0, LIMIT - len(name)))
+    return re.compile(rb"(?:^|;)[ \t]*%b[ \t]*(?:=(?:%b|[^;]*))?(?=;|\Z)" % (re.escape(name.encode()), ours))
 
 
 def set_cookie(cookie: Cookie, settings: Settings) -> str:

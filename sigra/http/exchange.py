@@ -33,43 +33,33 @@ class Exchange:
         address_of: Finds the client's address in a scope, behind trusted proxies.
     """
 
-    __slots__ = (
-        "_address_of",
-        "_request_id",
-        "_scope",
-        "attempts",
-        "body",
-        "by_cookie",
-        "events",
-        "failures",
-        "identity",
-        "limited",
-        "pending",
-        "refusal",
-    )
+    identity: Identity | None = None
+    """Who asks."""
+    by_cookie = False
+    """Whether a cookie said so, which a browser sends along by itself."""
+    pending: Login | None = None
+    """The pending sign-in that a factor asked for."""
+    refusal: SigraError | None = None
+    """What a guard of the application refused with, whatever its framework made of it."""
+    body: Mapping[str, Any] = _UNREAD
+    """Below the mount path: the outcome of the first reading of the body."""
+    attempts: tuple[Attempt, ...] = ()
+    """Attempts that were asked about, newest last."""
+    failures: tuple[SigraError, ...] = ()
+    """Wrong proofs that are recorded already."""
+    limited: frozenset[str] = frozenset()
+    """Actions that were counted against their limits."""
+    events: tuple[Event, ...] = ()
+    """Facts to tell after the answer."""
+    _request_id: str | None = None
 
     def __init__(self, scope: Scope, address_of: Callable[[Scope], str]) -> None:
         self._scope = scope
         self._address_of = address_of
-        self._request_id: str | None = None
-        self.identity: Identity | None = None
-        """Who asks."""
-        self.by_cookie = False
-        """Whether a cookie said so, which a browser sends along by itself."""
-        self.attempts: list[Attempt] = []
-        """Attempts that were asked about, newest last."""
-        self.failures: list[SigraError] = []
-        """Wrong proofs that are recorded already."""
-        self.limited: set[str] = set()
-        """Actions that were counted against their limits."""
-        self.pending: Login | None = None
-        """The pending sign-in that a factor asked for."""
-        self.refusal: SigraError | None = None
-        """What a guard of the application refused with, whatever its framework made of it."""
-        self.body: Mapping[str, Any] = _UNREAD
-        """Below the mount path: the outcome of the first reading of the body."""
-        self.events: list[Event] = []
-        """Facts to tell after the answer."""
+
+    def tell(self, event: Event) -> None:
+        """Keep a fact until the answer is out."""
+        self.events += (event,)
 
     @property
     def client(self) -> str:

@@ -1,4 +1,4 @@
-"""Response headers of the mount path: not stored, not framed, not sniffed, no script but ours."""
+"""Headers: those that a request was sent with, and those of every answer of the mount path."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from starlette.types import Scope
+
 _HASH = re.compile(r"sha(?:256|384|512)-[A-Za-z0-9+/]+={0,2}")
 
 _POLICY = (
@@ -15,6 +17,19 @@ _POLICY = (
 )
 """`form-action` also holds for what a form post is redirected to, in some browsers: a redirect to another origin
 (a provider) needs more than a 303 (W3C CSP 3, 6.4.1)."""
+
+
+def sent(scope: Scope, name: bytes) -> Sequence[bytes]:
+    """The values of a header, one for each time that it was sent.
+
+    Args:
+        name: In lower case, as all names in a scope (ASGI, "HTTP Connection Scope").
+    """
+    lines = scope["headers"]
+    by_name = dict(lines)
+    if len(by_name) < len(lines):
+        return [value for key, value in lines if key == name]
+    return (by_name[name],) if name in by_name else ()
 
 
 def mount_headers(script_hashes: Sequence[str] = ()) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The ASGI pieces, each usable alone: life span, identity, cross-origin protection, the plugins' routes.
+"""The ASGI pieces, each usable alone: identity, cross-origin protection, the plugins' routes; beside them the life span.
 
 `Sigra.wrap` composes them, outermost first in this order; a request runs down the list.
 """

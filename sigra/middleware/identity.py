@@ -20,7 +20,7 @@ from sigra.http.exchange import Exchange
 from sigra.http.headers import MOUNT_HEADERS
 from sigra.middleware.paths import is_mounted, is_skipped, set_identity
 from sigra.middleware.refusals import Refusals
-from sigra.middleware.resolver import Resolver
+from sigra.middleware.resolver import Resolved, Resolver
 from sigra.middleware.sockets import CLOSE_FORBIDDEN, CLOSE_UNAUTHENTICATED, OpenSocket
 from sigra.models import Cookie
 from sigra.protocols import Auth
@@ -32,7 +32,7 @@ class IdentityMiddleware:
     """Puts `sigra.user`, `sigra.identity` and `sigra.auth` into a copy of the scope, and answers refusals.
 
     Args:
-        ready: Awaited before the first request: starts Sigra when no life span did.
+        ready: What a request waits for: starts Sigra when no life span did.
         proxies: Whose word counts for the client's address and the scheme.
         tell: Takes the facts of a request when it has been answered.
     """
@@ -44,35 +44,36 @@ class IdentityMiddleware:
         calls: Calls,
         resolver: Resolver,
         refusals: Refusals,
-        ready: Callable[[], Awaitable[None]],
+        ready: Callable[[], Awaitable[None] | None],
         proxies: TrustedProxies,
         tell: Callable[[Sequence[Event]], None],
     ) -> None:
         self.app, self.auth, self.calls, self.resolver, self.refusals = app, auth, calls, resolver, refusals
-        self.ready, self.proxies, self.tell = ready, proxies, tell
-        self._checks = bool(calls.asked(hookspecs.check_request))
+        self.ready, self.tell = ready, tell
+        self.others = app
+        """Where goes what is no request, such as a life span."""
+        self.mount_path = auth.settings.mount_path
         self.decorates = bool(calls.asked(hookspecs.before_response))
+        self._checks = bool(calls.asked(hookspecs.check_request))
+        self._address_of, self._scheme = proxies.client_address, proxies.scheme if proxies.networks else None
+        self._skips, self.starlette_user = bool(auth.settings.skip_paths), auth.settings.starlette_user
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
-            await self.app(scope, receive, send)
+            await self.others(scope, receive, send)
             return
-        notes = Exchange(scope, self.proxies.client_address)
-        scope = {**scope, "sigra.auth": self.auth, exchange.KEY: notes}
-        if self.proxies.networks:
-            scope["scheme"] = self.proxies.scheme(scope)
-        set_identity(scope, None)
-        if is_skipped(self.auth.settings, scope):
+        notes = Exchange(scope, self._address_of)
+        scope = self._noted(scope, notes)
+        if self._skips and is_skipped(self.auth.settings, scope):
             await self.app(scope, receive, send)
             return
         answer = _Answer(self, scope, receive, send, notes)
         token = exchange.current.set(notes)
         try:
-            await self.ready()
-            resolved = await self.resolver.resolve(scope)
-            answer.dead = resolved.dead
-            notes.identity, notes.by_cookie = resolved.identity, resolved.by_cookie
-            set_identity(scope, resolved.identity)
+            starting = self.ready()
+            if starting is not None:
+                await starting
+            answer.take(await self.resolver.resolve(scope))
             if self._checks:
                 await self.calls.each(self.auth, hookspecs.check_request, request=HTTPConnection(scope))
             if scope["type"] == "websocket":
@@ -84,6 +85,16 @@ class IdentityMiddleware:
             exchange.current.reset(token)
             if notes.events:
                 self.tell(notes.events)
+
+    def _noted(self, scope: Scope, notes: Exchange) -> Scope:
+        """The scope of a request that nobody has looked at."""
+        ours = {"sigra.auth": self.auth, "sigra.identity": None, "sigra.user": None, exchange.KEY: notes}
+        scope = {**scope, **ours}
+        if self.starlette_user:
+            set_identity(scope, None, self.starlette_user)
+        if self._scheme is not None:
+            scope["scheme"] = self._scheme(scope)
+        return scope
 
     def _of_socket(self, scope: Scope, answer: _Answer, send: Send) -> Receive:
         """What an application receives from a socket."""
@@ -115,38 +126,47 @@ class _Handshake:
 class _Answer:
     """The answer of one request on its way out: headers added, refusals told as what they are."""
 
-    __slots__ = (
-        "_scope",
-        "_send",
-        "accepted",
-        "dead",
-        "middleware",
-        "mounted",
-        "notes",
-        "receive",
-        "replaced",
-        "started",
-    )
+    dead: tuple[str, ...] = ()
+    mounted = started = accepted = replaced = _decorates = False
 
     def __init__(
         self, middleware: IdentityMiddleware, scope: Scope, receive: Receive, send: Send, notes: Exchange
     ) -> None:
         self.middleware, self._scope, self.receive, self._send, self.notes = middleware, scope, receive, send, notes
-        self.dead: tuple[str, ...] = ()
-        self.mounted = is_mounted(middleware.auth.settings, scope)
-        self.started = self.accepted = self.replaced = False
+        if middleware.decorates:
+            self._decorates = True
+        if is_mounted(middleware.mount_path, scope):
+            self.mounted = self._decorates = True
 
-    async def send(self, message: Message) -> None:
+    def take(self, resolved: Resolved) -> None:
+        """Take down who asks, and delete the dead cookies with the answer."""
+        identity, by_cookie, dead = resolved
+        if dead:
+            self.dead, self._decorates = dead, True
+        if identity is not None:
+            self.notes.identity, self.notes.by_cookie = identity, by_cookie
+            set_identity(self._scope, identity, self.middleware.starlette_user)
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Send on, as it is where nothing is to be added and nothing may have been refused."""
+        kind = message["type"]
+        if kind == "http.response.body":
+            return self._send(message)
+        if kind == "http.response.start" and message["status"] != 500 and not self._decorates:
+            self.started = True
+            return self._send(message)
+        return self._look_and_send(message, kind)
+
+    async def _look_and_send(self, message: Message, kind: str) -> None:
         if self.replaced:
             return
-        kind = message["type"]
         if kind == "http.response.start":
             # A guard's refusal that the framework took for a crash is answered as what it is.
             if message["status"] == 500 and self._unhandled():
                 await self._replace()
                 return
             self.started = True
-            if self.dead or self.mounted or self.middleware.decorates:
+            if self._decorates:
                 await self._decorate(message)
         elif kind == "websocket.accept":
             self.accepted = True
@@ -167,7 +187,7 @@ class _Answer:
     async def _replace(self) -> None:
         assert self.notes.refusal is not None
         await self.refuse(self.notes.refusal)
-        self.replaced = True
+        self.replaced, self._send = True, _nowhere
 
     async def refuse(self, error: SigraError) -> None:
         """Answer an error that came out of the application, if it is not answered yet."""
@@ -217,3 +237,7 @@ class _Answer:
         for answer in answers:
             for name, value in answer.items():
                 headers.append(name, value)
+
+
+async def _nowhere(message: Message) -> None:
+    """Takes what the framework still says of an answer that another one has taken the place of."""

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sigra.errors import CrossOrigin
 from sigra.http import exchange
-from sigra.http.cross_origin import is_refused
+from sigra.http.cross_origin import SAFE_METHODS, is_refused
 from sigra.http.exchange import Exchange
 from sigra.http.routing import RouteTable
 from sigra.middleware.paths import below, is_mounted, set_identity
@@ -27,20 +27,23 @@ class CrossOriginMiddleware:
     def __init__(
         self, app: ASGIApp, settings: Settings, base_origin: str, trusted_origins: Sequence[str], table: RouteTable
     ) -> None:
-        self.app, self.settings, self.table = app, settings, table
+        self.app, self.table = app, table
+        self._mount_path, self._starlette_user = settings.mount_path, settings.starlette_user
         self._is_refused = partial(is_refused, base_origin=base_origin, trusted_origins=frozenset(trusted_origins))
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] in ("http", "websocket"):
-            self._check(scope)
+            mounted = is_mounted(self._mount_path, scope)
+            # Elsewhere a request that changes nothing is not refused, whoever asks. A handshake changes something.
+            if mounted or scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS:
+                self._check(scope, mounted)
         return self.app(scope, receive, send)
 
-    def _check(self, scope: Scope) -> None:
+    def _check(self, scope: Scope, mounted: bool) -> None:
         notes: Exchange = scope[exchange.KEY]
-        mounted = is_mounted(self.settings, scope)
-        if mounted and self.table.is_open(below(scope, self.settings.mount_path)):
+        if mounted and self.table.is_open(below(scope, self._mount_path)):
             notes.by_cookie, notes.identity = False, None if notes.by_cookie else notes.identity
-            set_identity(scope, notes.identity)
+            set_identity(scope, notes.identity, self._starlette_user)
             return
         guarded = notes.by_cookie or (mounted and notes.identity is None)
         if guarded and self._is_refused(scope, session_cookie=notes.by_cookie):

@@ -10,18 +10,18 @@ from sigra.models import Identity
 from sigra.settings import Settings, covers
 
 
-def set_identity(scope: Scope, identity: Identity | None) -> None:
-    """Say who asks; the scope has `sigra.auth` already."""
+def set_identity(scope: Scope, identity: Identity | None, starlette_user: bool) -> None:
+    """Say who asks, to frameworks of Starlette's kind too when `starlette_user` is set."""
     scope["sigra.identity"] = identity
     scope["sigra.user"] = None if identity is None else identity.user
-    if scope["sigra.auth"].settings.starlette_user:
+    if starlette_user:
         set_starlette_user(scope, identity)
 
 
-def is_mounted(settings: Settings, scope: Scope) -> bool:
+def is_mounted(mount_path: str, scope: Scope) -> bool:
     """Whether the path belongs to the plugins' routes."""
     # Most paths are told at a glance: where the mount path stands nowhere, nothing is below it.
-    return settings.mount_path in scope["path"] and covers(settings.mount_path, get_route_path(scope))
+    return mount_path in scope["path"] and covers(mount_path, get_route_path(scope))
 
 
 def is_skipped(settings: Settings, scope: Scope) -> bool:
@@ -29,7 +29,7 @@ def is_skipped(settings: Settings, scope: Scope) -> bool:
     path = scope["path"]
     for skipped in settings.skip_paths:
         if covers(skipped, path):
-            return not is_mounted(settings, scope)
+            return not is_mounted(settings.mount_path, scope)
     return False
 
 

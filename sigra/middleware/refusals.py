@@ -110,7 +110,7 @@ class Refusals:
     def _mounted(self, connection: HTTPConnection) -> str | None:
         """The path relative to the mount path; None elsewhere."""
         settings = self.auth.settings
-        if not is_mounted(settings, connection.scope):
+        if not is_mounted(settings.mount_path, connection.scope):
             return None
         return get_route_path(connection.scope).removeprefix(settings.mount_path)
 

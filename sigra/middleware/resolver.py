@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -11,12 +10,11 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from sigra import hookspecs
-from sigra.errors import HookFailed, InvalidBearerToken, InvalidToken, Malformed
+from sigra.errors import InvalidBearerToken, InvalidToken, Malformed
 from sigra.hooks import Calls
+from sigra.http.headers import sent
 from sigra.models import Identity
 from sigra.protocols import Auth
-
-_log = logging.getLogger("sigra")
 
 
 class Resolved(NamedTuple):
@@ -25,6 +23,9 @@ class Resolved(NamedTuple):
     identity: Identity | None = None
     by_cookie: bool = False
     dead: tuple[str, ...] = ()
+
+
+_NOBODY = Resolved()
 
 
 class Resolver:
@@ -47,44 +48,38 @@ class Resolver:
             InvalidBearerToken: A Bearer credential that is ours and bad.
             Unavailable: It could not be looked up.
         """
-        cookie = authorization = None
-        for name, value in scope["headers"]:
-            if name == b"cookie":
-                cookie = value
-            elif name == b"authorization":
-                if authorization is not None:
-                    raise Malformed("The request carries two Authorization headers.")
-                authorization = value
-        resolved = Resolved()
-        if authorization is not None:
-            scheme, _, credentials = authorization.decode("latin-1").partition(" ")
+        by_name = dict(scope["headers"])
+        cookie, authorization = b"cookie" in by_name, b"authorization" in by_name
+        if not cookie and not authorization:
+            return _NOBODY
+        connection, resolved = HTTPConnection(scope), _NOBODY
+        if authorization:
+            [*more, value] = sent(scope, b"authorization")
+            if more:
+                raise Malformed("The request carries two Authorization headers.")
+            scheme, _, credentials = value.decode("latin-1").partition(" ")
             scheme = scheme.lower()
-            resolved = await self._by_header(HTTPConnection(scope), scheme, credentials.strip(" \t"))
-            if scheme == "bearer":
-                cookie = None
-        if cookie is not None and resolved.identity is None:
-            resolved = await self._by_cookie(HTTPConnection(scope))
+            try:
+                identity = await self.calls.only(
+                    self.auth,
+                    hookspecs.identity_from_authorization,
+                    request=connection,
+                    scheme=scheme,
+                    credentials=credentials.strip(" \t"),
+                )
+            except InvalidToken as error:
+                raise InvalidBearerToken from error
+            resolved = Resolved(identity)
+            cookie = cookie and identity is None and scheme != "bearer"
+        if cookie:
+            try:
+                identity = await self.calls.only(self.auth, hookspecs.identity_from_cookie, request=connection)
+            except InvalidToken:
+                dead = tuple(name for name in self._cookies if self.auth.cookie(connection, name))
+                resolved = Resolved(dead=dead)
+            else:
+                resolved = Resolved(identity, identity is not None)
         return await self._with_scopes(resolved) if self._has_scopes else resolved
-
-    async def _by_header(self, connection: HTTPConnection, scheme: str, credentials: str) -> Resolved:
-        try:
-            answers = await self.calls.answers(
-                self.auth,
-                hookspecs.identity_from_authorization,
-                request=connection,
-                scheme=scheme,
-                credentials=credentials,
-            )
-        except InvalidToken as error:
-            raise InvalidBearerToken from error
-        return Resolved(_only(answers)) if answers else Resolved()
-
-    async def _by_cookie(self, connection: HTTPConnection) -> Resolved:
-        try:
-            answers = await self.calls.answers(self.auth, hookspecs.identity_from_cookie, request=connection)
-        except InvalidToken:
-            return Resolved(dead=tuple(name for name in self._cookies if self.auth.cookie(connection, name)))
-        return Resolved(_only(answers), by_cookie=True) if answers else Resolved()
 
     async def _with_scopes(self, resolved: Resolved) -> Resolved:
         identity = resolved.identity
@@ -93,11 +88,3 @@ class Resolver:
             return resolved
         more = await self.calls.each(self.auth, hookspecs.scopes_for_identity, identity=identity)
         return resolved._replace(identity=replace(identity, scopes=identity.scopes.union(*more)))
-
-
-def _only(answers: Sequence[tuple[str, Identity]]) -> Identity:
-    if len(answers) > 1:
-        both = " and ".join(name for name, _ in answers)
-        _log.error("plugins %s both answered one credential: switch one off", both)
-        raise HookFailed
-    return answers[0][1]

@@ -44,12 +44,13 @@ class RoutesMiddleware:
 
     def __init__(self, app: ASGIApp, settings: Settings, table: RouteTable, seam: Seam, refusals: Refusals) -> None:
         self.app, self.settings, self.seam, self.refusals = app, settings, seam, refusals
-        self._table = table
+        self._table, self._mount_path = table, settings.mount_path
         refusals.pages = frozenset(page for page in PAGES if table.has("GET", page))
         self._routes = refusals.cors(RequestLimits(self._serve))
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        mounted = scope["type"] in ("http", "websocket") and is_mounted(self.settings, scope)
+        # Most paths are told at a glance, and what has none is no request.
+        mounted = self._mount_path in scope.get("path", "") and is_mounted(self._mount_path, scope)
         return (self._routes if mounted else self.app)(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -47,5 +47,5 @@ class OpenSocket:
         identity = resolved.identity
         if identity is None or (identity.method, identity.credential_id) != (before.method, before.credential_id):
             return CLOSE_UNAUTHENTICATED
-        set_identity(self._scope, identity)
+        set_identity(self._scope, identity, self._auth.settings.starlette_user)
         return None

@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, Response
 from typing_extensions import TypedDict
 
 from sigra.answers import DONE, HTML, PublicSession, PublicUser
-from sigra.db import Digest, Id, LastUse, Lookup, UTCDateTime, delete_batch, user_ref
+from sigra.db import Digest, Id, LastUse, Lookup, UTCDateTime, delete_batch, elapsed, present, user_ref
 from sigra.errors import InvalidToken, NotFound, Unauthenticated
 from sigra.events import AuthenticatorAdded, Event
 from sigra.guards import current_user
@@ -31,8 +31,10 @@ from sigra.protocols import Auth
 COOKIE = "sigra"
 PURPOSE = "session"
 
-_READ = ("id", "amr", "assurance", "authenticated_at", "last_used_at", "expires_at", "idle_seconds")
-"""What a request needs of its session."""
+_NO_SCOPES: frozenset[str] = frozenset()
+
+_OF_IDENTITY = ("id", "amr", "assurance", "authenticated_at")
+"""What an identity has of its session."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +108,7 @@ class Sessions:
         self.settings = self.Settings(**settings)
 
     @hookimpl
-    def register_tables(self, metadata: MetaData) -> Sequence[Table]:
+    def register_tables(self, auth: Auth, metadata: MetaData) -> Sequence[Table]:
         self.table = Table(
             "sigra_sessions",
             metadata,
@@ -125,8 +127,9 @@ class Sessions:
             Column("user_agent", Text),
             Column("ip", String(45)),
         )
-        columns = [self.table.c[name] for name in _READ]
-        self.lookup = Lookup(self.table, self.table.c.digest, columns=columns)
+        its, now = self.table.c, present(auth.clock)
+        columns = [*(its[name] for name in _OF_IDENTITY), elapsed(its.last_used_at, now), its.idle_seconds]
+        self.lookup = Lookup(self.table, its.digest, its.expires_at > now, columns=columns, made=_found)
         self.last_use = LastUse(self.table)
         return [self.table]
 
@@ -162,11 +165,13 @@ class Sessions:
         if secret is None:
             return None
         found = await self.lookup.find(auth.db, auth.tokens.digests(PURPOSE, secret))
-        now = auth.clock()
-        if found is None or not _is_alive(found.row, now):
+        if found is None:
             raise InvalidToken
-        self.last_use.note(found.row, now, within=_seconds(found.row["idle_seconds"]))
-        return _identity(found.user, found.row)
+        identity, unused, idle = found
+        if unused >= idle:
+            raise InvalidToken
+        self.last_use.note(identity.session_id, unused, auth.clock, idle)
+        return identity
 
     @hookimpl
     async def identity_of_session(self, auth: Auth, session_id: uuid.UUID) -> Identity | None:
@@ -176,7 +181,7 @@ class Sessions:
             user = None if row is None else await auth.users.by_id(row["user_id"], tx)
         if row is None or user is None or user.status != "active" or not _is_alive(row, auth.clock()):
             return None
-        return _identity(user, row)
+        return _identity(user, *(row[name] for name in _OF_IDENTITY))
 
     @hookimpl
     async def issue_credential(self, auth: Auth, tx: AsyncConnection, request: Request, login: Login) -> Issued:
@@ -376,13 +381,7 @@ def _cookie(secret: MintedSecret, row: Mapping[str, Any], now: datetime) -> Cook
 
 
 def _is_alive(row: Mapping[str, Any], now: datetime) -> bool:
-    return bool(now < row["expires_at"] and now < row["last_used_at"] + _seconds(row["idle_seconds"]))
-
-
-@lru_cache(maxsize=256)
-def _seconds(count: int) -> timedelta:
-    """There are few different ones, too."""
-    return timedelta(seconds=count)
+    return bool(now < row["expires_at"] and now < row["last_used_at"] + timedelta(seconds=row["idle_seconds"]))
 
 
 @lru_cache(maxsize=256)
@@ -391,16 +390,21 @@ def _amr(text: str) -> tuple[str, ...]:
     return tuple(json.loads(text))
 
 
-def _identity(user: User, row: Mapping[str, Any]) -> Identity:
-    return Identity(
-        user=user,
-        method="session",
-        credential_id=str(row["id"]),
-        amr=_amr(row["amr"]),
-        authenticated_at=row["authenticated_at"],
-        assurance=row["assurance"],
-        session_id=row["id"],
-    )
+def _identity(user: User, id: uuid.UUID, amr: str, assurance: Assurance, authenticated_at: datetime | None) -> Identity:
+    return Identity(user, "session", str(id), _NO_SCOPES, _amr(amr), authenticated_at, assurance, id)
+
+
+def _found(
+    user: User,
+    id: uuid.UUID,
+    amr: str,
+    assurance: Assurance,
+    authenticated_at: datetime | None,
+    unused: float,
+    idle: int,
+) -> tuple[Identity, float, int]:
+    """Whoever a session stands for, how long it was not used, and when that ends it, in seconds."""
+    return _identity(user, id, amr, assurance, authenticated_at), unused, idle
 
 
 def _public(row: Mapping[str, Any], current: uuid.UUID | None) -> PublicSession:

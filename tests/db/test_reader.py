@@ -2,16 +2,15 @@ import asyncio
 import secrets
 import sqlite3
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from sqlalchemy import JSON, Boolean, Column, Date, DateTime, Enum, Numeric, String, insert, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from sigra.db import Database, Digest, Id, Lookup, UserColumns, UTCDateTime, user_ref
+from sigra.db import Database, Digest, Id, Lookup, UserColumns, UTCDateTime, elapsed, present, user_ref
 from sigra.db.schema import core_tables
-from sigra.db.users import UserReader
 from sigra.errors import Unavailable
 from tests.db.conftest import create_all
 
@@ -186,19 +185,51 @@ async def test_without_prepared_statements_the_pooler_is_spared(database, db, ba
     await pooled.aclose()
 
 
-async def test_hc45_a_row_that_cannot_be_read_is_told_to_who_asked_and_holds_up_nobody(db, badges, monkeypatch):
+async def test_hc45_a_row_that_cannot_be_read_is_told_to_who_asked_and_holds_up_nobody(db, badges):
     row = await badge(db, badges)
-    lookup = Lookup(badges, badges.c.digest)
 
-    def broken(self, *values):
-        raise ValueError("no such user")
+    def broken(user, id):
+        raise ValueError("no such badge")
 
-    with monkeypatch.context() as patched:
-        patched.setattr(UserReader, "user", broken)
-        with pytest.raises(ValueError, match="no such user"):
-            await asyncio.wait_for(lookup.find(db, [row["digest"]]), 2)
+    lookup = Lookup(badges, badges.c.digest, columns=[badges.c.id], made=broken)
+    with pytest.raises(ValueError, match="no such badge"):
+        await asyncio.wait_for(lookup.find(db, [row["digest"]]), 2)
 
-    assert (await asyncio.wait_for(lookup.find(db, [row["digest"]]), 2)).row["id"] == row["id"]
+    found = await asyncio.wait_for(Lookup(badges, badges.c.digest).find(db, [row["digest"]]), 2)
+    assert found.row["id"] == row["id"]
+
+
+async def test_what_is_found_is_made_of_the_user_and_the_columns_in_their_order(db, badges):
+    row = await badge(db, badges)
+    columns = [badges.c.level, badges.c.id, badges.c.at]
+
+    lookup = Lookup(badges, badges.c.digest, columns=columns, made=lambda user, *values: (user.email, *values))
+
+    assert await lookup.find(db, [row["digest"]]) == ("ada@example.com", "gold", row["id"], row["at"])
+    assert await lookup.find(db, [b"\0" * 32]) is None
+
+
+async def test_a_condition_is_held_against_the_present_of_each_look_up(db, badges):
+    row, now = await badge(db, badges), NOW
+    at = present(lambda: now)
+    lookup = Lookup(badges, badges.c.digest, badges.c.at <= at, columns=[badges.c.id], made=lambda user, its: its)
+
+    assert await lookup.find(db, [row["digest"]]) == row["id"]
+    now -= timedelta(microseconds=1)
+    assert await lookup.find(db, [row["digest"]]) is None
+    now += timedelta(days=1)
+    assert await lookup.find(db, [row["digest"]]) == row["id"]
+
+
+@pytest.mark.parametrize("later", [0.0, 0.001, 0.25, 1.0, 59.999, 3600.0, 31_536_000.5, -7.5])
+async def test_the_database_reckons_how_long_ago_a_moment_was(db, badges, later):
+    row = await badge(db, badges)
+    now = present(lambda: NOW + timedelta(seconds=later))
+    columns = [elapsed(badges.c.at, now), elapsed(badges.c.empty, now)]
+
+    lookup = Lookup(badges, badges.c.digest, columns=columns, made=lambda user, *values: values)
+
+    assert await lookup.find(db, [row["digest"]]) == (later, None)
 
 
 async def test_closing_answers_those_who_wait(db, badges):

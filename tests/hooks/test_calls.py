@@ -143,6 +143,10 @@ async def first(asked: Calls) -> Any:
     return await asked.first(AUTH, hookspecs.waivers_for_login, tx=TX, request=REQUEST, login=LOGIN)
 
 
+async def only(asked: Calls) -> Any:
+    return await asked.only(AUTH, hookspecs.waivers_for_login, tx=TX, request=REQUEST, login=LOGIN)
+
+
 async def tell(asked: Calls) -> list[Any]:
     return await asked.tell(AUTH, hookspecs.handle_event, event=SignedIn())
 
@@ -156,6 +160,24 @@ async def test_each_gives_all_answers_that_are_not_none() -> None:
         ("c", []),
         ("d", ""),
     ]
+
+
+async def test_only_asks_all_for_the_one_answer() -> None:
+    silent, empty, late = Answering("a"), Answering("b", []), Answering("c")
+
+    assert await only(calls(silent, empty, late)) == []
+    assert (silent.asked, empty.asked, late.asked) == (1, 1, 1)
+    assert await only(calls(silent, late)) is None
+
+
+async def test_hc48_two_answers_where_one_is_wanted_are_refused(caplog: pytest.LogCaptureFixture) -> None:
+    late = Answering("c", ["mfa"])
+
+    with pytest.raises(HookFailed):
+        await only(calls(Answering("a", ["mfa"]), Answering("b", []), late))
+
+    assert late.asked == 0
+    assert "plugins a and b both answered waivers_for_login" in caplog.text
 
 
 async def test_first_asks_until_one_answers() -> None:
@@ -293,7 +315,7 @@ async def test_an_error_of_the_tree_passes_and_ends_the_asking(error: SigraError
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), TimeoutError(), StopAsyncIteration()])
-@pytest.mark.parametrize("ask", [each, first])
+@pytest.mark.parametrize("ask", [each, first, only])
 async def test_hc47_any_other_error_of_a_hook_that_may_refuse_refuses(
     error: Exception, ask: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

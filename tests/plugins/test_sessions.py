@@ -59,6 +59,20 @@ async def test_each_life_time_has_an_effect(database: str, remember: bool, idle:
     assert absolute - idle <= lived <= absolute
 
 
+@pytest.mark.parametrize("seconds", [60, 200])
+async def test_hc32_a_session_ends_to_the_second(database: str, seconds: int) -> None:
+    clock = FrozenClock()
+    lives = {"idle": 60, "absolute": 200} if seconds == 60 else {"idle": 7200, "absolute": 200}
+    answers = []
+    for waited in (timedelta(seconds=seconds) - timedelta(milliseconds=1), timedelta(seconds=seconds)):
+        async with running(database, clock=clock, sessions=lives) as client:
+            await client.sign_in(await make_user(client.sigra, f"{waited.microseconds}@example.com"))
+            clock.tick(waited)
+            answers.append((await client.get("/auth/session")).status_code)
+
+    assert answers == [200, 401]
+
+
 def _sessions() -> type:
     from sigra.plugins.sessions import Sessions
 

@@ -7,8 +7,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import partial
+from datetime import timedelta
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 import click
@@ -19,7 +19,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from sigra.answers import DONE, HTML
-from sigra.db import Digest, Id, LastUse, Lookup, UTCDateTime, user_ref
+from sigra.db import Digest, Id, LastUse, Lookup, UTCDateTime, elapsed, present, user_ref
 from sigra.errors import FieldError, InvalidToken, NotFound, Unauthenticated, ValidationFailed
 from sigra.events import Event
 from sigra.guards import confirmation, current_user, requires
@@ -78,7 +78,7 @@ class APIKeys:
         self.settings = self.Settings(**settings)
 
     @hookimpl
-    def register_tables(self, metadata: MetaData) -> Sequence[Table]:
+    def register_tables(self, auth: Auth, metadata: MetaData) -> Sequence[Table]:
         self.table = Table(
             "sigra_api_keys",
             metadata,
@@ -92,7 +92,10 @@ class APIKeys:
             Column("expires_at", UTCDateTime),
             Column("last_used_at", UTCDateTime),
         )
-        self.lookup = Lookup(self.table, self.table.c.digest)
+        its, now = self.table.c, present(auth.clock)
+        unexpired = its.expires_at.is_(None) | (its.expires_at > now)
+        columns = [its.id, its.scopes, elapsed(its.last_used_at, now)]
+        self.lookup = Lookup(self.table, its.digest, unexpired, columns=columns, made=_found)
         self.last_use = LastUse(self.table)
         return [self.table]
 
@@ -131,16 +134,11 @@ class APIKeys:
         # A wrong checksum has no digests: it costs no query.
         digests = auth.tokens.digests(PURPOSE, credentials, PREFIX)
         found = await self.lookup.find(auth.db, digests) if digests else None
-        now = auth.clock()
-        if found is None or not _is_alive(found.row, now):
+        if found is None:
             raise InvalidToken
-        self.last_use.note(found.row, now)
-        return Identity(
-            user=found.user,
-            method="api_key",
-            credential_id=str(found.row["id"]),
-            scopes=frozenset(json.loads(found.row["scopes"])),
-        )
+        identity, id, unused = found
+        self.last_use.note(id, unused, auth.clock)
+        return identity
 
     @hookimpl
     async def revoke_credentials(self, tx: AsyncConnection, user: User, reason: str) -> None:
@@ -332,5 +330,12 @@ def _parse(name: str, scopes: Sequence[str]) -> NewKey:
         raise click.UsageError(f"{fields}: a name is printable text, a scope matches [a-z0-9_.:-]{{1,64}}.") from None
 
 
-def _is_alive(row: Mapping[str, Any], now: datetime) -> bool:
-    return row["expires_at"] is None or bool(now < row["expires_at"])
+def _found(user: User, id: uuid.UUID, scopes: str, unused: float | None) -> tuple[Identity, uuid.UUID, float | None]:
+    """Whoever a key stands for, its row, and how many seconds it was not used."""
+    return Identity(user, "api_key", str(id), _scopes(scopes)), id, unused
+
+
+@lru_cache(maxsize=256)
+def _scopes(text: str) -> frozenset[str]:
+    """The scopes of a key; there are few different ones, read on every request."""
+    return frozenset(json.loads(text))
