@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 from sqlalchemy import Column, ColumnElement, Table, bindparam, select
@@ -33,7 +34,7 @@ class Found(NamedTuple):
     """The row behind a secret and the active user that it points at.
 
     Args:
-        row: The columns of the look-up's table, by name; not to be changed.
+        row: The columns of the look-up's table, by name; read-only.
     """
 
     user: User
@@ -113,7 +114,7 @@ class Lookup(Generic[T]):
 
 
 def _found(names: Sequence[str], user: User, *values: Any) -> Found:
-    return Found(user, dict(zip(names, values, strict=True)))
+    return Found(user, MappingProxyType(dict(zip(names, values, strict=True))))
 
 
 def _users(table: Table) -> Table:

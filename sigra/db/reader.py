@@ -193,12 +193,13 @@ def _wanted(asked: Sequence[_Asked]) -> Sequence[bytes]:
 
 
 def _give(query: Query, asked: Sequence[_Asked], rows: Sequence[Row]) -> None:
-    try:
-        index, made = query.index, query.made
-        found = {row[index]: made(row) for row in rows}
-    except Exception as error:  # noqa: BLE001  what cannot be read ends no connection, and nobody waits for it for ever
-        _refuse(asked, error)
-        return
+    index, made = query.index, query.made
+    found = {}
+    for row in rows:
+        try:
+            found[row[index]] = made(row)
+        except Exception as error:  # noqa: BLE001  what cannot be read is told to who asked for it, and to nobody else
+            found[row[index]] = _Unreadable(error)
     for digests, answer in asked:
         if answer.done():
             continue
@@ -207,7 +208,17 @@ def _give(query: Query, asked: Sequence[_Asked], rows: Sequence[Row]) -> None:
             its = found.get(digest)
             if its is not None:
                 break
-        answer.set_result(its)
+        if type(its) is _Unreadable:
+            answer.set_exception(its.error)
+        else:
+            answer.set_result(its)
+
+
+class _Unreadable:
+    """Stands for a row of which nothing could be made."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
 
 
 def _refuse(asked: Sequence[_Asked], error: Exception) -> None:

@@ -1,6 +1,6 @@
-"""The ASGI pieces, each usable alone: identity, cross-origin protection, the plugins' routes; beside them the life span.
+"""The ASGI pieces, each usable alone: identity, cross-origin protection, the plugins' routes, and the life span.
 
-`Sigra.wrap` composes them, outermost first in this order; a request runs down the list.
+`Sigra.wrap` composes them, outermost first in this order; a request runs down the list, and a life span goes past them.
 """
 
 from sigra.middleware.identity import IdentityMiddleware
