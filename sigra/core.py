@@ -163,7 +163,7 @@ class Sigra:
         own = building.sweeping(self.db, sweeps)
         its = hooks.claim_jobs([(hooks.CORE, own), *self._brought(hookspecs.register_jobs)])
         jobs = Jobs(self.db, core.jobs, its, clock=clock)
-        self.worker = Worker(self.db, self.outbox, steps, jobs, self._background)
+        self.worker = Worker(self.db, self.outbox, steps, jobs, self._background, self._rest)
         self.settings = building.with_home(self.settings, self._table)
         [self._origin] = building.origins("SIGRA_BASE_URL", [self.settings.base_url])
         self._trusted = building.origins("SIGRA_TRUSTED_ORIGINS", self.settings.trusted_origins)
@@ -227,13 +227,17 @@ class Sigra:
         await self._serve()
         self._lives = True
 
+    def _rest(self) -> None:
+        """Have the next request look whether all that serves is there."""
+        self._lives, self._serving = False, None
+
     def _ready(self) -> Awaitable[None] | None:
         """What a request waits for before it is served: nothing, once this loop serves."""
         return None if self._lives or self._serving is asyncio.get_running_loop() else self._serve()
 
     async def aclose(self) -> None:
         """Wait for later work (5 s), close the resources in reverse, and the database."""
-        self._lives, self._serving = False, None
+        self._rest()
         self.worker.stop()
         await self._background.drain()
         if self._open is not None:

@@ -60,16 +60,23 @@ class Worker:
     Args:
         steps: What is done with a row, by its phase.
         background: Where its tasks run, until shutdown has waited long enough.
+        ended: Called when it has ended on one loop, whatever ended it.
     """
 
     def __init__(
-        self, db: Database, outbox: Outbox, steps: Mapping[str, Step], jobs: Jobs, background: Background
+        self,
+        db: Database,
+        outbox: Outbox,
+        steps: Mapping[str, Step],
+        jobs: Jobs,
+        background: Background,
+        ended: Callable[[], None],
     ) -> None:
         self._db = db
         self._outbox = outbox
         self._steps = steps
         self._jobs = jobs
-        self._background = background
+        self._background, self._ended = background, ended
         self._desks = PerLoop(_Desk, lambda _: None)
 
     def wake(self) -> None:
@@ -82,6 +89,7 @@ class Worker:
         if desk.running is None or desk.running.done():
             desk.ended = False
             desk.running = self._background.spawn(self._run(desk))
+            desk.running.add_done_callback(lambda _: self._ended())
 
     def stop(self) -> None:
         """Begin nothing more; what is under way is waited for with the rest of the background's tasks."""

@@ -79,7 +79,7 @@ def test_hc23_first_key_digests_and_every_key_is_tried_in_order() -> None:
 
     digests = rotated.digests("session", "secret")
 
-    assert digests == (KeyRing((NEW,)).digest("session", "secret"), KeyRing((OLD,)).digest("session", "secret"))
+    assert digests == [KeyRing((NEW,)).digest("session", "secret"), KeyRing((OLD,)).digest("session", "secret")]
     assert rotated.digest("session", "secret") == digests[0]
 
 

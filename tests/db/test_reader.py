@@ -166,11 +166,12 @@ async def test_hc45_a_server_that_is_slow_is_unavailable_for_its_batch_alone(db,
     row = await badge(db, badges)
     lookup = Lookup(badges, badges.c.digest)
     assert await lookup.find(db, [row["digest"]])
-    monkeypatch.setattr("sigra.db.reader.TIME_LIMIT", 0.2)
     async with db.connect() as tx:
         await tx.execute(text("LOCK TABLE badges IN ACCESS EXCLUSIVE MODE"))
-        with pytest.raises(Unavailable):
-            await lookup.find(db, [row["digest"]])
+        with monkeypatch.context() as patched:
+            patched.setattr("sigra.db.reader.TIME_LIMIT", 0.2)
+            with pytest.raises(Unavailable):
+                await lookup.find(db, [row["digest"]])
 
     assert await lookup.find(db, [row["digest"]])
 
