@@ -49,8 +49,9 @@ def _pairs(name: str) -> re.Pattern[bytes]:
     """Finds the pairs of that name: their values, which are empty where there is none or it is not of our form."""
     # Space and tab only: a browser checks `__Host-` after removing just these, so a server that strips more (0x85,
     # 0xA0 as text) takes a sibling domain's cookie for ours (RFC 6265bis, 5.6).
-    ours = rb"[ \t]*(%b{0,%d}+)[ \t]*(?=;|\Z)" % (_OCTET, max(0, LIMIT - len(name)))
-    return re.compile(rb"(?:^|;)[ \t]*%b[ \t]*(?:=(?:%b|[^;]*))?(?=;|\Z)" % (re.escape(name.encode()), ours))
+    # Nothing that was taken is given back (`+`): a header of blanks would be gone through once for each of them.
+    ours = rb"[ \t]*+(%b{0,%d}+)[ \t]*+(?=;|\Z)" % (_OCTET, max(0, LIMIT - len(name)))
+    return re.compile(rb"(?:^|;)[ \t]*+%b[ \t]*+(?:=(?:%b|[^;]*+))?(?=;|\Z)" % (re.escape(name.encode()), ours))
 
 
 def set_cookie(cookie: Cookie, settings: Settings) -> str:

@@ -1,5 +1,7 @@
 """Cookies: one strict form in, one strict form out."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,6 +65,17 @@ def test_hc34_an_oversized_value_is_present_and_bad(http_scope):
 
     assert read(http_scope, f"__Host-sigra={longest}") == [longest]
     assert read(http_scope, f"__Host-sigra={longest}a") == [""]
+
+
+@pytest.mark.parametrize("header", [b'a=%b"', b'a%b"', b'a=b%b"', b'%b"', b'a="%b'])
+def test_hc43_a_header_of_blanks_is_gone_through_once(header):
+    scope = {"type": "http", "headers": [(b"cookie", header % (b" " * 8_000))]}
+
+    begun = time.perf_counter()
+    found = values(scope, "a")
+
+    assert found in ([""], [])
+    assert time.perf_counter() - begun < 0.5
 
 
 @given(st.lists(st.binary(max_size=64), max_size=4))
