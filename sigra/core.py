@@ -172,7 +172,6 @@ class Sigra:
         self._wrappers = [wrap for _, its in self._brought(hookspecs.register_middleware) for wrap in its]
         self._open: AsyncExitStack | None = None
         self._serving: asyncio.AbstractEventLoop | None = None
-        self._lives = False
         self._opening = asyncio.Lock()
 
     @classmethod
@@ -189,7 +188,7 @@ class Sigra:
             app = wrapper(app)
         app = self.protect(app)
         framed = self.identify(app)
-        framed.others = LifespanMiddleware(app, self._live, self.aclose, gc_freeze=self.settings.gc_freeze)
+        framed.others = LifespanMiddleware(app, self._serve, self.aclose, gc_freeze=self.settings.gc_freeze)
         return framed
 
     def identify(self, app: ASGIApp) -> IdentityMiddleware:
@@ -222,26 +221,21 @@ class Sigra:
             self.worker.start()
         self._serving = asyncio.get_running_loop()
 
-    async def _live(self) -> None:
-        """Serve as long as a life span, which is of the loop that requests come on."""
-        await self._serve()
-        self._lives = True
-
     def _rest(self) -> None:
         """Have the next request look whether all that serves is there."""
-        self._lives, self._serving = False, None
+        self._serving = None
 
     def _ready(self) -> Awaitable[None] | None:
         """What a request waits for before it is served: nothing, once this loop serves."""
-        return None if self._lives or self._serving is asyncio.get_running_loop() else self._serve()
+        return None if self._serving is asyncio.get_running_loop() else self._serve()
 
     async def aclose(self) -> None:
         """Wait for later work (5 s), close the resources in reverse, and the database."""
-        self._rest()
         self.worker.stop()
         await self._background.drain()
         if self._open is not None:
-            opened, self._open, self._opening = self._open, None, asyncio.Lock()
+            # What comes from here on starts it again.
+            opened, self._open, self._serving, self._opening = self._open, None, None, asyncio.Lock()
             await opened.aclose()
         await self.hasher.aclose()
         await self.limits.store.aclose()

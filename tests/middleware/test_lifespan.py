@@ -9,8 +9,9 @@ import pytest
 from starlette.applications import Starlette
 from starlette.types import Message, Receive, Scope, Send
 
-from sigra import ConfigurationError, Sigra, hookimpl
-from sigra.testing import Client, cheap_settings
+from sigra import ConfigurationError, Event, Sigra, hookimpl
+from sigra.testing import Client, cheap_settings, make_user
+from tests.apps import running
 
 
 class Resource:
@@ -186,3 +187,33 @@ async def test_young_garbage_is_looked_for_less_often_until_shutdown() -> None:
 
 async def test_the_collector_is_left_alone_when_told_so() -> None:
     assert await frozen_while_serving(gc_freeze=False) == [False, False, False]
+
+
+class Slow:
+    """Is told of what happened, and takes its time."""
+
+    name, api = "slow", 1
+
+    def __init__(self) -> None:
+        self.told, self.done = asyncio.Event(), asyncio.Event()
+
+    @hookimpl
+    async def handle_event(self, event: Event) -> None:
+        self.told.set()
+        await self.done.wait()
+
+
+async def test_what_comes_during_an_end_keeps_nobody_from_starting_again(database: str) -> None:
+    plugin, slow = Resource(), Slow()
+    async with running(database, ["defaults", plugin, slow]) as client:
+        await client.get("/")
+        await make_user(client.sigra)
+        await slow.told.wait()
+        ending = asyncio.create_task(client.sigra.aclose())
+        await asyncio.sleep(0)
+        await client.get("/")
+        slow.done.set()
+        await ending
+        await client.get("/")
+
+        assert plugin.log == ["open first", "open second", "close second", "close first", "open first", "open second"]

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Message as ASGIMessage
 
 from sigra import Message, RenderedMessage, Sigra, hookimpl
 from sigra.testing import Client, FrozenClock, cheap_settings, create_tables
@@ -232,7 +234,20 @@ async def test_told_to_end_it_begins_nothing_more(database: str) -> None:
     assert row.tries == 0
 
 
-async def test_it_begins_again_after_an_end() -> None:
+async def test_it_begins_again_after_an_end(database: str) -> None:
+    gate = Gate()
+    gate.open.set()
+    async with running(database, [Bell(), gate], worker=True) as client:
+        await client.get("/")
+        await client.sigra.aclose()
+        await client.get("/")
+        await ask(client.sigra)
+        await within(2.5, gate.come)
+
+    assert gate.kinds == ["ring"]
+
+
+async def test_it_begins_again_whatever_ended_it() -> None:
     gate = Gate()
     gate.open.set()
     async with running("sqlite:///:memory:", [Bell(), gate], worker=True) as client:
@@ -263,6 +278,55 @@ def test_it_begins_on_every_event_loop(database: str) -> None:
         return len(post.messages)
 
     assert [asyncio.run(serve()), asyncio.run(serve())] == [1, 2]
+
+
+@pytest.mark.databases("sqlite")
+def test_it_begins_on_another_loop_than_that_of_a_life_span_that_was_cut_off(database: str) -> None:
+    post = Postbox()
+    auth = Sigra(cheap_settings(database, worker=True), [Bell(), post], clock=FrozenClock())
+    app = auth.wrap(without_life_span)
+
+    async def cut_off() -> None:
+        await create_tables(auth)
+        await begin_life_span(app)
+        auth.worker.stop()
+        await auth._background.drain()
+        await auth.db.aclose()
+
+    async def serve() -> None:
+        async with Client(app, auth) as client:
+            await client.get("/")
+            await send(auth, ring("ada@example.com"))
+            await until(partial(is_empty, auth))
+        await auth.aclose()
+
+    asyncio.run(cut_off())
+    asyncio.run(serve())
+
+    assert post.kinds == ["ring"]
+
+
+async def without_life_span(scope: Scope, receive: Receive, send: Send) -> None:
+    """An application like Django's."""
+    if scope["type"] == "lifespan":
+        raise ValueError(scope["type"])
+    await application(scope, receive, send)
+
+
+async def begin_life_span(app: ASGIApp) -> None:
+    """Begin a life span that is cut off when it has begun."""
+    begun = asyncio.Event()
+    opening: asyncio.Queue[ASGIMessage] = asyncio.Queue()
+    opening.put_nowait({"type": "lifespan.startup"})
+
+    async def send(message: ASGIMessage) -> None:
+        assert message["type"] == "lifespan.startup.complete"
+        begun.set()
+
+    span = asyncio.ensure_future(app({"type": "lifespan", "asgi": {}, "state": {}}, opening.get, send))
+    await begun.wait()
+    span.cancel()
+    await asyncio.wait({span})
 
 
 async def test_a_row_that_cannot_even_be_postponed_waits_for_its_lease(
