@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         RemoveAuthenticator,
         SignedIn,
         SignIn,
+        SignInChallenged,
         SignInFailed,
         StartSignUp,
     )
@@ -110,6 +111,7 @@ __all__ = [
     "Route",
     "Settings",
     "SignIn",
+    "SignInChallenged",
     "SignInFailed",
     "SignedIn",
     "Sigra",
@@ -165,6 +167,7 @@ _HOMES = {
         "Event",
         "RemoveAuthenticator",
         "SignIn",
+        "SignInChallenged",
         "SignInFailed",
         "SignedIn",
         "StartSignUp",

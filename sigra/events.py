@@ -124,6 +124,8 @@ class SignInChallenged(Event):
     """A proof was right and more is owed; `metadata` has the `kinds`."""
 
     name: ClassVar[str] = "sign_in.challenged"
+    attempts: tuple[Attempt, ...] = field(default=(), repr=False, compare=False)
+    """For who counts them: the try that was right, if the request made one at this account."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -253,7 +253,7 @@ class Seam:
         await self.act(tx, SignIn(user=user, request=request, login=login))
         owed, unmet = await self._owed(tx, request, login)
         if owed:
-            return await self._challenge(tx, login, owed, added)
+            return await self._challenge(tx, request, login, owed, added)
         if login.enrolling:
             raise AddressAlone
         # What was waived was not proven: the credential is good, but it is not fresh.
@@ -308,11 +308,12 @@ class Seam:
         return [challenge for challenge in unmet if challenge.kind in fixed or challenge.kind not in waived], unmet
 
     async def _challenge(
-        self, tx: AsyncConnection, login: Login, owed: list[Challenge], added: Mapping[str, Any]
+        self, tx: AsyncConnection, request: Request, login: Login, owed: list[Challenge], added: Mapping[str, Any]
     ) -> Challenged:
         kinds = list(dict.fromkeys(challenge.kind for challenge in owed))
         token, expires_at = await self.pendings.create(tx, replace(login, owed=frozenset(kinds)), LOGIN_LIFETIME)
-        await self.emit(tx, SignInChallenged(user_id=login.user.id, metadata={"kinds": kinds}))
+        right = _tries(request, login)[-1:]
+        await self.emit(tx, SignInChallenged(user_id=login.user.id, metadata={"kinds": kinds}, attempts=right))
         for kind in set(kinds) - {one.kind for one in owed if one.method is not None}:
             _log.error("no active plugin offers a way to meet %s: switch one on", kind)
         return Challenged(token, LOGIN_COOKIE, tuple(owed), expires_at, LOGIN_LIFETIME, added)
@@ -472,10 +473,14 @@ def _members(said: object) -> Mapping[str, Any]:
 
 def _signed_in(request: Request, login: Login, issued: Issued) -> SignedIn:
     metadata = {"carrier": login.carrier, "amr": list(login.amr), "assurance": login.assurance}
-    its = tuple(attempt for attempt in exchange.of(request).attempts if _covers(attempt, login.user))
-    who = login.user.id
+    its, who = _tries(request, login), login.user.id
     fact = SignedIn(user_id=who, actor_id=who, session_id=issued.session_id, metadata=metadata)
     return replace(fact, attempts=its, login=login)
+
+
+def _tries(request: Request, login: Login) -> tuple[Attempt, ...]:
+    """The request's tries at the account, the last of which was right."""
+    return tuple(attempt for attempt in exchange.of(request).attempts if _covers(attempt, login.user))
 
 
 def _renewal(request: Request, login: Login) -> Login:

@@ -93,6 +93,31 @@ def test_tries_are_forgotten_after_a_quiet_day() -> None:
     assert RULE.after(count, clock()).failures == 1
 
 
+def test_a_try_that_was_right_counts_no_more_and_lifts_the_lock_that_it_brought_on() -> None:
+    clock = FrozenClock()
+    count = locked(fresh(clock), clock)
+    lifted = RULE.without(count, clock())
+
+    assert (lifted.failures, lifted.locks, lifted.is_locked(clock())) == (4, 0, False)
+    assert RULE.after(lifted, clock()).locked_until == clock() + 15 * MINUTE
+
+
+def test_a_right_try_leaves_a_lock_that_is_over_as_it_was() -> None:
+    """The next try begins anew, and what was given back must not be taken from it."""
+    clock = FrozenClock()
+    count = locked(fresh(clock), clock)
+    clock.tick(15 * MINUTE)
+
+    assert RULE.without(count, clock()) == count
+
+
+def test_nothing_is_less_than_no_try() -> None:
+    """Whoever was told of a lock has ended it while the right try was looked at."""
+    clock = FrozenClock()
+
+    assert RULE.without(fresh(clock), clock()) == fresh(clock)
+
+
 @pytest.mark.parametrize(
     "options", [{"failures": 0}, {"failures": 101}, {"first": 59}, {"longest": 86_401}, {"first": 3600, "longest": 60}]
 )

@@ -140,7 +140,7 @@ async def test_what_is_no_address_is_nobodys_and_not_kept(crowd: Any) -> None:
 async def test_hc40_wrong_factors_count_with_wrong_passwords(crowd: Any, database: str) -> None:
     async with running(database, [*PLUGINS, Factor()]) as client:
         user = await make_user(client.sigra)
-        for _ in range(3):
+        for _ in range(4):
             await crowd(client).guess()
         asked = await client.sign_in(user)
         wrong = await client.post("/auth/login/factor", json={"code": "wrong"})
@@ -153,9 +153,51 @@ async def test_hc40_wrong_factors_count_with_wrong_passwords(crowd: Any, databas
 async def test_hc40_a_challenge_is_no_sign_in_and_forgets_nothing(crowd: Any, database: str) -> None:
     async with running(database, [*PLUGINS, Factor()]) as client:
         await make_user(client.sigra)
-        asked = [await crowd(client).guess(password=PASSWORD) for _ in range(6)]
+        for _ in range(4):
+            await crowd(client).guess()
+        asked = await crowd(client).guess(password=PASSWORD)
+        await crowd(client).guess()
+        after = await crowd(client).guess(password=PASSWORD)
 
-    assert [one.status_code for one in asked] == [202] * 5 + [401]
+    assert (asked.status_code, after.status_code) == (202, 401)
+
+
+async def test_hc40_a_right_password_locks_nobody_out_whose_factor_is_still_owed(crowd: Any, database: str) -> None:
+    """Its owner's phone was elsewhere, or the browser was closed."""
+    box = Postbox()
+    async with running(database, [*PLUGINS, Factor(), box]) as client:
+        user = await make_user(client.sigra)
+        asked = [(await crowd(client).guess(password=PASSWORD)).status_code for _ in range(7)]
+        await client.sign_in(user)
+        right = await client.post("/auth/login/factor", json={"code": "right"})
+        await client.sigra.worker.work()
+
+    assert (asked, right.status_code) == ([202] * 7, 200)
+    assert "account_locked" not in box.kinds
+
+
+async def test_hc40_whoever_has_the_password_has_five_codes(crowd: Any, database: str) -> None:
+    factor, recorder = Factor(), Recorder()
+    async with running(database, [*PLUGINS, factor, recorder]) as client:
+        user = await make_user(client.sigra)
+        for _ in range(7):
+            thief = crowd(client).browser()
+            await thief.sign_in(user)
+            await thief.post("/auth/login/factor", json={"code": "wrong"})
+        after = await client.sign_in(user)
+
+    assert factor.tried == ["wrong"] * 5
+    assert recorder.names.count("lockout.locked") == 1
+    assert after.status_code == 401
+
+
+async def test_a_single_wrong_proof_that_would_lock_leaves_room_for_the_factor(crowd: Any) -> None:
+    async with running("sqlite:///:memory:", ["defaults", Lockout(failures=1), Factor()]) as client:
+        user = await make_user(client.sigra)
+        asked = await client.sign_in(user)
+        right = await client.post("/auth/login/factor", json={"code": "right"})
+
+    assert (asked.status_code, right.status_code) == (202, 200)
 
 
 async def test_a_factor_that_is_right_forgets_the_tries_of_both_steps(crowd: Any, database: str) -> None:
@@ -284,7 +326,9 @@ async def test_an_account_without_an_address_is_locked_by_its_id(crowd: Any, dat
     async with running(database, [*SILENT, Factor(), recorder]) as client:
         user = await make_user(client.sigra, None)
         for _ in range(6):
-            await crowd(client).browser().sign_in_as(user)
+            thief = crowd(client).browser()
+            await thief.sign_in_as(user)
+            await thief.post("/auth/login/factor", json={"code": "wrong"})
 
         assert await crowd(client).rows() == 1
         assert recorder.names.count("lockout.locked") == 1

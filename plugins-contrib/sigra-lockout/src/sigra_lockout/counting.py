@@ -17,7 +17,8 @@ class Count:
     """The tries of one subject.
 
     Args:
-        failures: Tries since the last sign-in or lock, each counted before it is known to be wrong.
+        failures: Tries since the last sign-in or lock, each counted before it is known to be wrong, but what was taken
+            back as right.
         locks: How often it was locked in a row.
         locked_until: When the last lock ends or ended; None when it was ended earlier, or there was none.
         expires_at: When all of it is forgotten.
@@ -58,6 +59,13 @@ class Rule:
             return replace(count, failures=failures, expires_at=now + QUIET)
         until = now + self.length(count.locks)
         return Count(failures, count.locks + 1, until, until + QUIET)
+
+    def without(self, count: Count, now: datetime) -> Count:
+        """The count without a try that was right; a lock that it has brought on is lifted."""
+        if count.locked_until is not None and not count.is_locked(now):
+            return count  # over, and its tries with it
+        failures, locks = max(0, count.failures - 1), count.locks - count.is_locked(now)
+        return replace(count, failures=failures, locks=locks, locked_until=None)
 
     def length(self, locks: int) -> timedelta:
         """How long a lock is after so many in a row."""

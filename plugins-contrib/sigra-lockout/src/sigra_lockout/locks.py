@@ -46,6 +46,14 @@ class Locks:
         await tx.execute(update(self.table).where(self.table.c.id == row["id"]).values(values))
         return False
 
+    async def take_back(self, auth: Auth, attempt: Attempt, rule: Rule, tx: AsyncConnection) -> None:
+        """Count a try no longer, which was right and is not all that is asked for: what else was counted stays."""
+        mine = self.table.c.id == key(auth, attempt)
+        row = (await tx.execute(select(self.table).where(mine).with_for_update())).mappings().first()
+        if row is not None:
+            values = _values(rule.without(_count(row), auth.clock()))
+            await tx.execute(update(self.table).where(mine).values(values))
+
     async def tell(self, auth: Auth, attempt: Attempt, tx: AsyncConnection) -> datetime | None:
         """Until when the subject is locked, to the first who asks during a lock; None to all others."""
         mine = self.table.c.id == key(auth, attempt)

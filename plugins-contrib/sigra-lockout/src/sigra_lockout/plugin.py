@@ -27,6 +27,7 @@ from sigra import (
     Mint,
     Route,
     SignedIn,
+    SignInChallenged,
     SignInFailed,
     User,
     hookimpl,
@@ -95,6 +96,10 @@ class Lockout:
         if isinstance(event, SignInFailed):
             for attempt in filter(_counts, event.attempts):
                 await self._tell(auth, attempt, tx)
+        elif isinstance(event, SignInChallenged):
+            # A right password is no guess; the codes after it are, and a sign-in alone forgets them.
+            for attempt in filter(_counts, event.attempts):
+                await self.locks.take_back(auth, attempt, self.rule, tx)
         elif isinstance(event, SignedIn):
             # A mailed link proves the mailbox, and leaves the guesses at the password counted.
             for attempt in filter(_counts, event.attempts):
