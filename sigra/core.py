@@ -341,6 +341,9 @@ class Sigra:
     ) -> Response:
         return await self.seam.renew(request, change, page=page, status=status, next=next)
 
+    async def present(self, tx: AsyncConnection, request: Request) -> User:
+        return await self.seam.present(tx, request)
+
     async def resume(self, request: Request, session_id: uuid.UUID) -> Identity | None:
         return await self.seam.resume(request, session_id)
 

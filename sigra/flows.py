@@ -360,7 +360,8 @@ class Seam:
 
     async def resume(self, request: Request, session_id: uuid.UUID) -> Identity | None:
         """Go on as a session; see `Auth.resume`."""
-        identity = await self.calls.first(self.auth, hookspecs.identity_of_session, session_id=session_id)
+        async with self.db.connect() as tx:
+            identity = await self._alive(tx, session_id)
         if identity is not None:
             exchange.of(request).identity = identity
             request.scope.update({"sigra.identity": identity, "sigra.user": identity.user})
@@ -375,6 +376,17 @@ class Seam:
         if not issued:
             raise Unauthenticated
         return issued, members
+
+    async def present(self, tx: AsyncConnection, request: Request) -> User:
+        """Whoever asks, locked, as long as their session lives; see `Auth.present`."""
+        identity = _session(request)
+        user = await self._present(tx, identity)
+        if identity.session_id is None or await self._alive(tx, identity.session_id) is None:
+            raise Unauthenticated
+        return user
+
+    async def _alive(self, tx: AsyncConnection, session_id: uuid.UUID) -> Identity | None:
+        return await self.calls.first(self.auth, hookspecs.identity_of_session, tx=tx, session_id=session_id)
 
     async def _present(self, tx: AsyncConnection, identity: Identity) -> User:
         """Whoever asks, locked, as long as nothing has ended what the session stands for."""
@@ -394,7 +406,7 @@ class Seam:
 
     async def _end(self, tx: AsyncConnection, request: Request, identity: Identity, change: Change | None) -> None:
         if change is not None:
-            await change(tx, await self._present(tx, identity))
+            await change(tx, await self.present(tx, request))
         await self.act(tx, SignOut(user=identity.user, request=request))
         await self.calls.each(self.auth, hookspecs.revoke_session, tx=tx, identity=identity)
         await self.emit(tx, SignedOut(user_id=identity.user.id))

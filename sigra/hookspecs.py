@@ -121,8 +121,11 @@ async def before_response(auth: Auth, request: HTTPConnection, headers: Headers)
 
 
 @hookspec
-async def identity_of_session(auth: Auth, session_id: uuid.UUID) -> Identity | None:
-    """First: return whom a live session stands for, by its id; None for one that has ended, or is of another kind."""
+async def identity_of_session(auth: Auth, tx: AsyncConnection, session_id: uuid.UUID) -> Identity | None:
+    """First: return whom a live session stands for, by its id; None for one that has ended, or is of another kind.
+
+    Whoever names a `session_id` in identities answers it: `auth.present` takes a session that nobody knows for ended.
+    """
 
 
 # Asked on the way to a credential.

@@ -425,6 +425,18 @@ class Auth(Protocol):
         """
         ...
 
+    async def present(self, tx: AsyncConnection, request: Request) -> User:
+        """Whoever asks by a session, locked and as of now; first in the transaction of a change that they ask for.
+
+        A body may be held open while the session is ended: what was found out before it was read holds no more.
+        `renew` and `sign_out` see to it themselves.
+
+        Raises:
+            Unauthenticated: Nobody is signed in, or the session or what it was let in by has ended meanwhile.
+            SessionRequired: The credential has no session.
+        """
+        ...
+
     async def resume(self, request: Request, session_id: uuid.UUID) -> Identity | None:
         """Have a request without an identity (`cross_origin`) go on as the session that began it; None when it ended.
 

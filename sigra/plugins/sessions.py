@@ -174,11 +174,10 @@ class Sessions:
         return identity
 
     @hookimpl
-    async def identity_of_session(self, auth: Auth, session_id: uuid.UUID) -> Identity | None:
-        async with auth.db.connect() as tx:
-            found = await tx.execute(select(self.table).where(self.table.c.id == session_id))
-            row = next((dict(row) for row in found.mappings()), None)
-            user = None if row is None else await auth.users.by_id(row["user_id"], tx)
+    async def identity_of_session(self, auth: Auth, tx: AsyncConnection, session_id: uuid.UUID) -> Identity | None:
+        found = await tx.execute(select(self.table).where(self.table.c.id == session_id))
+        row = next((dict(row) for row in found.mappings()), None)
+        user = None if row is None else await auth.users.by_id(row["user_id"], tx)
         if row is None or user is None or user.status != "active" or not _is_alive(row, auth.clock()):
             return None
         return _identity(user, *(row[name] for name in _OF_IDENTITY))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,6 +13,7 @@ from sigra.testing import Client, make_user
 from tests.apps import running
 from tests.distributions.issuing import DEMANDED
 from tests.passkeys.browsing import code_of, register, use
+from tests.slow import held_open
 
 PLUGINS = ["defaults", "totp", "passkeys"]
 
@@ -84,27 +83,13 @@ async def test_hc10_a_slow_request_of_before_the_first_factor_gets_no_recovery_c
         user, other = await make_user(owner.sigra), elsewhere(owner)
         await owner.sign_in(user)
         await other.sign_in(user)
-        begun, go_on = asyncio.Event(), asyncio.Event()
-        asked = asyncio.create_task(slowly(other, "/auth/recovery-codes", begun, go_on))
-        await begun.wait()
-        added = await confirm(owner, await scanned(owner))
-        go_on.set()
-        answer = await asked
 
-    assert added.status_code == 200
+        async def add() -> None:
+            assert (await confirm(owner, await scanned(owner))).status_code == 200
+
+        answer = await held_open(other, "POST", "/auth/recovery-codes", {}, add)
+
     assert (answer.status_code, "codes" in answer.json()) == (401, False)
-
-
-async def slowly(client: Client, path: str, begun: asyncio.Event, go_on: asyncio.Event) -> httpx2.Response:
-    """Post an empty object, whose end waits until it may go on; begun is what has been asked of the server by then."""
-
-    async def body() -> AsyncIterator[bytes]:
-        yield b"{"
-        begun.set()
-        await go_on.wait()
-        yield b"}"
-
-    return await client.post(path, content=body(), headers={"content-type": "application/json"})
 
 
 @pytest.mark.parametrize("more", ["passkey", "codes"])

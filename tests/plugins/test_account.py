@@ -3,8 +3,7 @@
 import re
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from functools import partial
-from typing import Any, cast
+from typing import Any
 from urllib.parse import unquote
 
 import httpx2
@@ -12,13 +11,10 @@ import pytest
 from sqlalchemy import JSON, LargeBinary, Numeric, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from starlette.requests import Request
 
 from sigra import Action, Refused, Sigra, hookimpl
 from sigra.db import UserColumns, UTCDateTime
-from sigra.errors import Unauthenticated
 from sigra.models import User
-from sigra.plugins.account import Account, Profile
 from sigra.plugins.api_keys import APIKeys
 from sigra.plugins.password import Password
 from sigra.testing import PASSWORD, Client, FrozenClock, cheap_settings, installation, make_api_key, make_user
@@ -222,18 +218,6 @@ async def test_a_change_is_asked_about_and_recorded_in_its_transaction(database:
     assert after.json()["name"] == "Grace"
     assert strict.asked == ["sign_in", "change_profile", "change_profile"]
     assert names.count("account.profile_changed") == 1
-
-
-async def test_hc8_an_account_that_was_disabled_meanwhile_changes_nothing(database: str) -> None:
-    async with running(database) as client:
-        auth, user = client.sigra, await make_user(client.sigra, name="Ada")
-        await auth.db.transaction(lambda tx: auth.users.set_status(tx, user, "disabled"))
-        change = partial(auth.plugin(Account)._change, auth, cast(Request, None), user, Profile(name="Eve"))
-        with pytest.raises(Unauthenticated):
-            await auth.db.transaction(change)
-        after = await auth.users.by_id(user.id)
-
-    assert after is not None and after.name == "Ada"
 
 
 # What is held

@@ -1,7 +1,5 @@
 """API keys: shown once, limited to their scopes, and no way to more."""
 
-import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -11,6 +9,7 @@ from sigra import Sigra
 from sigra.plugins.api_keys import APIKeys
 from sigra.testing import Client, FrozenClock, make_api_key, make_user
 from tests.apps import Postbox, running
+from tests.slow import held_open
 
 
 async def test_a_key_is_shown_once_and_listed_without_its_secret(database: str) -> None:
@@ -238,25 +237,15 @@ async def test_hc33_a_key_asked_for_before_a_reset_is_not_made_after_it(database
         user = await make_user(client.sigra)
         thief = Client(client.app, client.sigra)
         await thief.sign_in(user)
-        begun, go = asyncio.Event(), asyncio.Event()
 
-        async def body() -> AsyncIterator[bytes]:
-            yield b'{"name": "x", '
-            begun.set()
-            await go.wait()
-            yield b'"scopes": []}'
+        async def reset() -> None:
+            await client.post("/auth/password/forgot", json={"email": user.email})
+            await client.sigra.worker.work()
+            new = {"token": box.token(), "new_password": "a train of thought leaves at nine"}
+            assert (await client.post("/auth/password/reset", json=new)).status_code == 204
 
-        json = {"content-type": "application/json"}
-        asked = asyncio.create_task(thief.post("/auth/api-keys", content=body(), headers=json))
-        await begun.wait()
-        await client.post("/auth/password/forgot", json={"email": user.email})
-        await client.sigra.worker.work()
-        new = {"token": box.token(), "new_password": "a train of thought leaves at nine"}
-        reset = await client.post("/auth/password/reset", json=new)
-        go.set()
-        answer = await asked
+        answer = await held_open(thief, "POST", "/auth/api-keys", {"name": "x", "scopes": []}, reset)
         async with client.sigra.db.connect() as tx:
             keys = await client.sigra.plugin(APIKeys).count(client.sigra, tx, user)
 
-    assert reset.status_code == 204
     assert (answer.status_code, keys) == (401, 0)

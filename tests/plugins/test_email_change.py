@@ -519,17 +519,6 @@ async def test_hc08_a_disabled_account_changes_nothing(database: str) -> None:
         assert await address_of(auth, user) == OLD
 
 
-async def test_hc08_an_account_that_was_disabled_meanwhile_asks_for_nothing(database: str) -> None:
-    async with running(database, ["defaults", Postbox()]) as client:
-        auth, user = client.sigra, await make_user(client.sigra)
-        await auth.db.transaction(lambda tx: auth.users.set_status(tx, user, "disabled"))
-        asked = partial(auth.plugin(EmailChange)._request, auth, None, user, NEW)
-        with pytest.raises(Exception, match="Sign in"):
-            await auth.db.transaction(asked)
-
-        assert await waiting(auth) == 0
-
-
 async def test_hc09_further_members_change_nothing() -> None:
     box = Postbox()
     async with running(MEMORY, ["defaults", box]) as client:

@@ -118,11 +118,12 @@ async def test_a_session_is_known_by_its_id_while_it_lives(database: str) -> Non
     async with running(database, clock=clock) as client:
         user = await make_user(client.sigra)
         id = uuid.UUID((await client.sign_in(user)).json()["session"]["id"])
-        ask = partial(client.sigra.first, hookspecs.identity_of_session)
-        alive = await ask(session_id=id)
-        unknown = await ask(session_id=uuid.UUID(int=1))
-        clock.tick(timedelta(hours=24))
-        too_old = await ask(session_id=id)
+        async with client.sigra.db.connect() as tx:
+            ask = partial(client.sigra.first, hookspecs.identity_of_session, tx=tx)
+            alive = await ask(session_id=id)
+            unknown = await ask(session_id=uuid.UUID(int=1))
+            clock.tick(timedelta(hours=24))
+            too_old = await ask(session_id=id)
 
     assert alive is not None
     assert (alive.user.id, alive.session_id, alive.method, alive.amr) == (user.id, id, "session", ("pwd",))

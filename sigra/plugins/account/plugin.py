@@ -16,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from sigra.answers import HTML
-from sigra.errors import Unauthenticated
 from sigra.events import Event
 from sigra.guards import confirmation, current_user, requires
 from sigra.hookspecs import export_user, hookimpl
@@ -104,22 +103,20 @@ class Account:
 
     async def change(self, auth: Auth, request: Request) -> Response:
         """PATCH /account: change the profile; what is not named stays."""
-        user = await current_user(request)
+        await current_user(request)
         wanted = await auth.read(request, Profile)
-        changed = await auth.db.transaction(partial(self._change, auth, request, user, wanted))
+        changed = await auth.db.transaction(partial(self._change, auth, request, wanted))
         return JSONResponse(profile(changed))
 
-    async def _change(self, auth: Auth, request: Request, user: User, wanted: Profile, tx: AsyncConnection) -> User:
-        locked = await auth.users.lock(tx, user.id)
-        if locked is None or locked.status != "active":
-            raise Unauthenticated
+    async def _change(self, auth: Auth, request: Request, wanted: Profile, tx: AsyncConnection) -> User:
+        locked = await auth.present(tx, request)
         fields = sorted(name for name in wanted.model_fields_set if getattr(wanted, name) != getattr(locked, name))
         if not fields:
             return locked
         await auth.act(tx, ChangeProfile(user=locked, request=request))
         values = {name: getattr(wanted if name in fields else locked, name) for name in Profile.model_fields}
         changed = await auth.users.describe(tx, locked, **values)
-        await auth.emit(tx, ProfileChanged(user_id=user.id, metadata={"fields": fields}))
+        await auth.emit(tx, ProfileChanged(user_id=locked.id, metadata={"fields": fields}))
         return changed
 
     # What is held

@@ -20,7 +20,7 @@ from starlette.responses import Response
 
 from sigra.answers import DONE, HTML
 from sigra.db import Digest, Id, LastUse, Lookup, UTCDateTime, elapsed, present, user_ref
-from sigra.errors import FieldError, InvalidToken, NotFound, Unauthenticated, ValidationFailed
+from sigra.errors import FieldError, InvalidToken, NotFound, ValidationFailed
 from sigra.events import Event
 from sigra.guards import confirmation, current_user, requires
 from sigra.hookspecs import hookimpl
@@ -201,21 +201,17 @@ class APIKeys:
 
     async def create(self, auth: Auth, request: Request) -> Response:
         """POST /api-keys: create a key, which is shown once; needs a fresh sign-in."""
-        user = await requires(fresh=True)(request)
+        await requires(fresh=True)(request)
         wanted = await auth.read(request, NewKey)
         self._check(auth, wanted)
-        key, row = await auth.db.transaction(partial(self._make_own, auth, user, wanted))
+        key, row = await auth.db.transaction(partial(self._make_own, auth, request, wanted))
         answer: CreatedKey = {**public(row), "key": key}
         return await auth.show(request, "account", answer, 201)
 
     async def _make_own(
-        self, auth: Auth, user: User, wanted: NewKey, tx: AsyncConnection
+        self, auth: Auth, request: Request, wanted: NewKey, tx: AsyncConnection
     ) -> tuple[str, dict[str, Any]]:
-        """The same for whoever asks, as long as nothing has ended their proof meanwhile."""
-        locked = await auth.users.lock(tx, user.id)
-        if locked is None or locked.status != "active" or locked.security_version != user.security_version:
-            raise Unauthenticated
-        return await self.make(auth, locked, wanted, tx)
+        return await self.make(auth, await auth.present(tx, request), wanted, tx)
 
     def _check(self, auth: Auth, wanted: NewKey) -> None:
         errors = []

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from sigra.addresses import MAXIMUM_LENGTH, typed_email
 from sigra.answers import DONE, HTML, Problem
 from sigra.db import Id, UTCDateTime, delete_batch, user_ref
-from sigra.errors import FieldError, InvalidToken, NotFound, Unauthenticated, ValidationFailed
+from sigra.errors import FieldError, InvalidToken, NotFound, ValidationFailed
 from sigra.guards import confirmation, current_user, requires
 from sigra.hookspecs import hookimpl, render_page
 from sigra.http.routing import Route
@@ -123,14 +123,12 @@ class EmailChange:
         body = await auth.read(request, NewAddress)
         address = _address(body.new_email, user)
         await auth.limit(request, "mail", recipient=address)
-        await auth.db.transaction(partial(self._request, auth, request, user, address))
+        await auth.db.transaction(partial(self._request, auth, request, address))
         answer: Requested = {"status": "confirmation_sent"}
         return JSONResponse(answer, 202)
 
-    async def _request(self, auth: Auth, request: Request, user: User, address: str, tx: AsyncConnection) -> None:
-        locked = await auth.users.lock(tx, user.id)
-        if locked is None or locked.status != "active" or locked.security_version != user.security_version:
-            raise Unauthenticated
+    async def _request(self, auth: Auth, request: Request, address: str, tx: AsyncConnection) -> None:
+        locked = await auth.present(tx, request)
         await auth.act(tx, ChangeEmail(user=locked, request=request))
         await self._end(auth, tx, locked)
         change, now, lifetime = uuid.uuid4(), auth.clock(), self.settings.lifetime
