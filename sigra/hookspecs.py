@@ -260,6 +260,11 @@ async def account_for_address(
 
 
 @hookspec
+async def next_for_proof(auth: Auth, request: Request) -> str | None:
+    """First: return where the person wanted to go for whom this browser waits that an address is proven, else None."""
+
+
+@hookspec
 async def forget_authenticators(auth: Auth, tx: AsyncConnection, user: User, reason: str) -> None:
     """Each: end all by which the user could prove who they are, and changes that wait: passwords, factors, keys.
 

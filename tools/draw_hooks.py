@@ -60,6 +60,7 @@ LANES: Mapping[str, Sequence[str]] = MappingProxyType(
             "record_event",
             "-- transaction ends",
             "an address is proven",
+            "next_for_proof",
             "account_for_address",
             "a new password",
             "check_password",

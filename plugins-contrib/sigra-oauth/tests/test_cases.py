@@ -420,6 +420,28 @@ async def test_an_address_that_was_proven_takes_no_other_any_more(
     assert (late.status_code, code_of(late), owned) == (400, "oauth_expired", {"sub-eve": EVE})
 
 
+async def test_hc04_who_waits_for_two_addresses_has_the_one_that_is_proven_first(
+    database: str, clock: FrozenClock, provider: Hostile
+) -> None:
+    """Two tabs, each with an address of its own: the second proof makes nothing, and spends nothing."""
+    async with installed(database, clock, provider) as client:
+        says(provider, "sub-eve", EVE, False)
+        await dance(client)
+        first = (await mails(client)).token()
+        says(provider, "sub-eve", ADA, False)
+        await dance(client)
+        second = (await mails(client)).token()
+        proven = await verify(client, first)
+        refused = [await verify(client, second) for _ in range(2)]
+        again, left = await dance(client), await counted(client)
+        owned = await owners(client)
+
+    assert proven.status_code == 204
+    assert [(one.status_code, code_of(one)) for one in refused] == [(409, "oauth_identity_taken")] * 2
+    assert (email_of(again), owned) == (EVE, {"sub-eve": EVE})
+    assert left["sigra_users"] == 1
+
+
 async def test_an_address_that_somebody_takes_meanwhile_stays_theirs(
     database: str, clock: FrozenClock, provider: Hostile
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import httpx2
@@ -13,7 +14,7 @@ from sigra.testing import PASSWORD, Client, FrozenClock, make_user
 from sigra_oauth import OAuth
 from tests.apps import running
 from tests.oauth import hostile
-from tests.oauth.cases import ADA, BROWSER, EVE, come, installed, other, says
+from tests.oauth.cases import ADA, BROWSER, EVE, come, installed, mails, other, says
 from tests.oauth.dancing import answered, come_back, dance, start
 from tests.oauth.fault import Document, Fault
 from tests.oauth.hostile import Hostile
@@ -340,6 +341,21 @@ async def test_another_address_is_asked_for_where_a_mail_is_waited_for(
     assert (refused.status_code, title(refused.text)) == (422, "Your e-mail address")
     assert 'aria-invalid="true" value="nonsense"' in refused.text
     assert (given.status_code, given.headers["location"]) == (303, "/auth/email/verify")
+
+
+async def test_who_proves_an_address_by_mail_goes_on_to_where_they_wanted(
+    clock: FrozenClock, provider: Hostile, database: str
+) -> None:
+    async with installed(database, clock, provider) as client:
+        says(provider, "sub-ada", ADA, verified=False)
+        await dance(client, next="/private?a=b")
+        waits = await see(client, "email/verify")
+        [onward] = set(re.findall(r'name="next" value="([^"]*)"', waits))
+        proven = await post(client, "email/verify", token=(await mails(client)).token(), next=unescape(onward))
+        there = await client.get(proven.headers["location"], headers=BROWSER)
+
+    assert (proven.status_code, unescape(onward)) == (303, "/auth/login?done=email.verified&next=/private%3Fa%3Db")
+    assert 'formaction="/auth/oauth/hostile/start?next=/private%3Fa%3Db"' in there.text
 
 
 async def test_who_came_by_a_provider_may_sign_out_there_too(

@@ -276,7 +276,8 @@ class EmailVerification:
             return None
         sign_up = signing_up(auth)
         own = None if sign_up is None else await sign_up.of_browser(auth, request)
-        given = {"posted": page, "asks": None, "own": own, **context}
+        onward = await auth.first(hookspecs.next_for_proof, request=request)
+        given = {"posted": page, "asks": None, "own": own, "next": onward, **context}
         return await auth.render(request, "email_verification/verify.html", given, status, page=PAGE)
 
 

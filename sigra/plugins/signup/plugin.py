@@ -223,6 +223,11 @@ class SignUp:
         found = [one.email for one in await self.pending.newest(tx, canonical, auth.clock(), BATCH)]
         return address.strip(" ") if address.strip(" ") in found else next(iter(found), None)
 
+    @hookimpl
+    async def next_for_proof(self, auth: Auth, request: Request) -> str | None:
+        own = await self.of_browser(auth, request)
+        return None if own is None else own.next
+
     async def make(self, auth: Auth, tx: AsyncConnection, email: str, sign_up: PendingSignUp | None) -> User:
         """An account of an address, not proven yet, with what the sign-up says; with nothing when it is nobody's."""
         if sign_up is None:

@@ -150,6 +150,11 @@ class Linking:
             return None
         return await self.settling.prove(tx, request, mine, *self._answered(mine), address)
 
+    async def onward(self, request: Request) -> str | None:
+        """Where somebody wanted to go who waits for a mail here."""
+        waiting = await self.attempts.waiting(self.auth, request, [MAIL])
+        return waiting[0].next if waiting else None
+
     # Pages
 
     async def show_link(self, request: Request) -> Response:

@@ -270,6 +270,10 @@ class OAuth:
         return await self.linking.account_for(tx, request, address, login_token)
 
     @hookimpl
+    async def next_for_proof(self, request: Request) -> str | None:
+        return await self.linking.onward(request)
+
+    @hookimpl
     async def answer_mail_request(self, auth: Auth, tx: AsyncConnection, request: MailRequest) -> None:
         if request.purpose != PURPOSE:
             return
