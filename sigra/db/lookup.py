@@ -21,13 +21,13 @@ from sigra.models import User
 T = TypeVar("T")
 
 
-def present(clock: Callable[[], datetime]) -> ColumnElement[datetime]:
+def at_present(clock: Callable[[], datetime]) -> ColumnElement[datetime]:
     """The present moment of each statement, for its conditions.
 
     Args:
         clock: `auth.clock`.
     """
-    return bindparam("present", callable_=clock, type_=UTCDateTime(), unique=True)
+    return bindparam("at_present", callable_=clock, type_=UTCDateTime(), unique=True)
 
 
 class Found(NamedTuple):

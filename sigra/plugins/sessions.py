@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, Response
 from typing_extensions import TypedDict
 
 from sigra.answers import DONE, HTML, PublicSession, PublicUser
-from sigra.db import Digest, Id, LastUse, Lookup, UTCDateTime, delete_batch, elapsed, present, user_ref
+from sigra.db import Digest, Id, LastUse, Lookup, UTCDateTime, at_present, delete_batch, elapsed, user_ref
 from sigra.errors import InvalidToken, NotFound, Unauthenticated
 from sigra.events import AuthenticatorAdded, Event
 from sigra.guards import current_user
@@ -127,7 +127,7 @@ class Sessions:
             Column("user_agent", Text),
             Column("ip", String(45)),
         )
-        its, now = self.table.c, present(auth.clock)
+        its, now = self.table.c, at_present(auth.clock)
         columns = [*(its[name] for name in _OF_IDENTITY), elapsed(its.last_used_at, now), its.idle_seconds]
         self.lookup = Lookup(self.table, its.digest, its.expires_at > now, columns=columns, made=_found)
         self.last_use = LastUse(self.table)

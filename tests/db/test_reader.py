@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import JSON, Boolean, Column, Date, DateTime, Enum, Numeric, String, insert, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from sigra.db import Database, Digest, Id, Lookup, UserColumns, UTCDateTime, elapsed, present, user_ref
+from sigra.db import Database, Digest, Id, Lookup, UserColumns, UTCDateTime, at_present, elapsed, user_ref
 from sigra.db.schema import core_tables
 from sigra.errors import Unavailable
 from tests.db.conftest import create_all
@@ -215,7 +215,7 @@ async def test_what_is_found_is_made_of_the_user_and_the_columns_in_their_order(
 
 async def test_a_condition_is_held_against_the_present_of_each_look_up(db, badges):
     row, now = await badge(db, badges), NOW
-    at = present(lambda: now)
+    at = at_present(lambda: now)
     lookup = Lookup(badges, badges.c.digest, badges.c.at <= at, columns=[badges.c.id], made=lambda user, its: its)
 
     assert await lookup.find(db, [row["digest"]]) == row["id"]
@@ -228,7 +228,7 @@ async def test_a_condition_is_held_against_the_present_of_each_look_up(db, badge
 @pytest.mark.parametrize("later", [0.0, 0.001, 0.25, 1.0, 59.999, 3600.0, 31_536_000.5, -7.5])
 async def test_the_database_reckons_how_long_ago_a_moment_was(db, badges, later):
     row = await badge(db, badges)
-    now = present(lambda: NOW + timedelta(seconds=later))
+    now = at_present(lambda: NOW + timedelta(seconds=later))
     columns = [elapsed(badges.c.at, now), elapsed(badges.c.empty, now)]
 
     lookup = Lookup(badges, badges.c.digest, columns=columns, made=lambda user, *values: values)

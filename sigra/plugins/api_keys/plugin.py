@@ -19,7 +19,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from sigra.answers import DONE, HTML
-from sigra.db import Digest, Id, LastUse, Lookup, UTCDateTime, elapsed, present, user_ref
+from sigra.db import Digest, Id, LastUse, Lookup, UTCDateTime, at_present, elapsed, user_ref
 from sigra.errors import FieldError, InvalidToken, NotFound, ValidationFailed
 from sigra.events import Event
 from sigra.guards import confirmation, current_user, requires
@@ -92,7 +92,7 @@ class APIKeys:
             Column("expires_at", UTCDateTime),
             Column("last_used_at", UTCDateTime),
         )
-        its, now = self.table.c, present(auth.clock)
+        its, now = self.table.c, at_present(auth.clock)
         unexpired = its.expires_at.is_(None) | (its.expires_at > now)
         columns = [its.id, its.scopes, elapsed(its.last_used_at, now)]
         self.lookup = Lookup(self.table, its.digest, unexpired, columns=columns, made=_found)
