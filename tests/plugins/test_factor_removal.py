@@ -30,6 +30,18 @@ DAY = timedelta(days=1)
 NEW = "a train of thought leaves at nine"
 
 
+class Guard:
+    """A stranger's plugin that refuses to have factors removed."""
+
+    name, api = "guard", 1
+    refuses = True
+
+    @hookimpl
+    async def before_action(self, action: Action) -> None:
+        if isinstance(action, RemoveFactors) and self.refuses:
+            raise Refused("Not of this one.")
+
+
 def removals(client: Client) -> Removals:
     return client.sigra.plugin(SecondFactor).removals
 
@@ -127,14 +139,6 @@ async def test_hc33_with_the_factors_every_session_and_sign_in_under_way_ends(da
 
 
 async def test_hc16_a_removal_that_is_put_off_is_stopped_by_its_link(database: str) -> None:
-    class Guard:
-        name, api = "guard", 1
-
-        @hookimpl
-        async def before_action(self, action: Action) -> None:
-            if isinstance(action, RemoveFactors):
-                raise Refused("Not of this one.")
-
     box, clock = Postbox(), FrozenClock()
     async with running(database, ["defaults", Tag(), Guard(), box], clock=clock) as client:
         user = await make_user(client.sigra)
@@ -151,15 +155,6 @@ async def test_hc16_a_removal_that_is_put_off_is_stopped_by_its_link(database: s
 
 
 async def test_a_plugin_may_refuse_and_is_asked_again_a_day_later(caplog: pytest.LogCaptureFixture) -> None:
-    class Guard:
-        name, api = "guard", 1
-        refuses = True
-
-        @hookimpl
-        async def before_action(self, action: Action) -> None:
-            if isinstance(action, RemoveFactors) and self.refuses:
-                raise Refused("Not of this one.")
-
     guard, clock = Guard(), FrozenClock()
     async with running(MEMORY, ["defaults", Tag(), guard], clock=clock) as client:
         user = await make_user(client.sigra)
@@ -176,6 +171,28 @@ async def test_a_plugin_may_refuse_and_is_asked_again_a_day_later(caplog: pytest
 
     assert (refused, not_yet, removed) == ((True, True), True, (False, False))
     assert f"the factors of account {user.id} are not removed: Refused" in caplog.text
+
+
+async def test_hc16_a_removal_that_is_refused_for_long_ends_before_its_link(database: str) -> None:
+    guard, clock, recorder = Guard(), FrozenClock(), Recorder()
+    async with running(database, ["defaults", Tag(), guard, recorder], clock=clock) as client:
+        user = await make_user(client.sigra)
+        await add_tag(client, user)
+        await announce(client, user)
+        clock.tick(59 * DAY)
+        await due(client)
+        put_off = await waits(client, user)
+        clock.tick(DAY)
+        await due(client)
+        ended = await waits(client, user)
+        guard.refuses = False
+        clock.tick(2 * DAY)
+        await due(client)
+        kept = has_tag(client, user)
+
+    cancelled = [one.metadata for one in recorder.recorded if one.name == "second_factor.removal_cancelled"]
+    assert (put_off, ended, kept) == (True, False, True)
+    assert cancelled == [{"by": "refusal"}]
 
 
 # Stopping it

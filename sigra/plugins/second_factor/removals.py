@@ -39,8 +39,8 @@ BATCH = 100
 LATER = timedelta(days=1)
 """When a removal is tried again that somebody refused."""
 
-PUT_OFF = timedelta(days=30)
-"""How much longer than the wait its mailed link is good, where a removal is put off; it ends with the removal."""
+PUT_OFF = timedelta(days=60)
+"""How long after the word of an administrator a removal is put off at most. Its mailed link is good for longer."""
 
 
 class Removals:
@@ -145,7 +145,11 @@ class Removals:
             await self.remove(auth, tx, user)
 
     async def _postpone(self, auth: Auth, user_id: uuid.UUID, tx: AsyncConnection) -> None:
-        later = auth.clock() + LATER
+        user, later = await auth.users.lock(tx, user_id), auth.clock() + LATER
+        row = None if user is None else await self.waiting(tx, user)
+        if user is not None and row is not None and later > row["requested_at"] + PUT_OFF:
+            await self.cancel(auth, tx, user, "refusal")
+            return
         await tx.execute(update(self.table).where(self.table.c.user_id == user_id).values(remove_at=later))
 
     async def remove(self, auth: Auth, tx: AsyncConnection, user: User) -> None:

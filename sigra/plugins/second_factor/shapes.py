@@ -71,7 +71,7 @@ class FactorRemovalRequested(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class FactorRemovalCancelled(Event):
-    """A removal was stopped; `metadata` says `by` what: `link`, `factor` (one was proven or added) or `session`."""
+    """A removal was stopped; `metadata` says `by` what: `link`, `factor` (proven or added), `session`, `refusal`."""
 
     name: ClassVar[str] = "second_factor.removal_cancelled"
 
