@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx2
 
@@ -13,11 +14,18 @@ from sigra.testing import Client
 
 
 async def held_open(
-    client: Client, method: str, path: str, body: Mapping[str, Any], meanwhile: Callable[[], Awaitable[object]]
+    client: Client,
+    method: str,
+    path: str,
+    body: Mapping[str, Any],
+    meanwhile: Callable[[], Awaitable[object]],
+    *,
+    form: bool = False,
 ) -> httpx2.Response:
-    """Send an object whose end waits until something else is done."""
+    """Send an object, or a form, whose end waits until something else is done."""
     begun, go_on = asyncio.Event(), asyncio.Event()
-    text = json.dumps(body).encode()
+    text = (urlencode(body) if form else json.dumps(body)).encode()
+    media_type = "application/x-www-form-urlencoded" if form else "application/json"
 
     async def slowly() -> AsyncIterator[bytes]:
         yield text[:1]
@@ -25,9 +33,7 @@ async def held_open(
         await go_on.wait()
         yield text[1:]
 
-    asked = asyncio.create_task(
-        client.request(method, path, content=slowly(), headers={"content-type": "application/json"})
-    )
+    asked = asyncio.create_task(client.request(method, path, content=slowly(), headers={"content-type": media_type}))
     await begun.wait()
     await meanwhile()
     go_on.set()

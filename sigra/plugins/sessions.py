@@ -350,12 +350,13 @@ class Sessions:
 
     async def revoke_others(self, auth: Auth, request: Request) -> Response:
         """DELETE /sessions: end every session but the present one."""
-        user = await current_user(request)
-        keep = request.scope["sigra.identity"].session_id
-        await auth.db.transaction(partial(self._revoke_others, auth, user, keep))
+        await current_user(request)
+        await auth.db.transaction(partial(self._revoke_others, auth, request))
         return Response(status_code=204)
 
-    async def _revoke_others(self, auth: Auth, user: User, keep: uuid.UUID, tx: AsyncConnection) -> None:
+    async def _revoke_others(self, auth: Auth, request: Request, tx: AsyncConnection) -> None:
+        # Of a session that has ended nothing would be kept: not the one that has taken its place either.
+        user, keep = await auth.present(tx, request), request.scope["sigra.identity"].session_id
         await auth.revoke(tx, user, "sign_out", keep)
         await auth.emit(tx, SessionRevoked(user_id=user.id, metadata={"session": None}))
 

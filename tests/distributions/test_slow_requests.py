@@ -88,6 +88,30 @@ async def test_hc08_a_slow_request_does_nothing_once_its_account_is_disabled(way
     assert {event.name for event in recorder.handled} == {"user.created", "sign_in.succeeded", "user.disabled"}
 
 
+@pytest.mark.parametrize("how", ["ended", "renewed"])
+async def test_hc32_a_session_that_has_ended_ends_no_others(how: str, database: str) -> None:
+    """Neither the thief's those of the owner, nor one tab's that of the other."""
+    async with running(database) as thief:
+        user = await make_user(thief.sigra)
+        owner = Client(thief.app, thief.sigra)
+        stolen = (await thief.sign_in(user)).json()["session"]["id"]
+        await owner.sign_in(user)
+        tab = Client(thief.app, thief.sigra, cookies=None)
+        tab.cookies.update(thief.cookies)
+
+        async def meanwhile() -> None:
+            if how == "ended":
+                await owner.delete(f"/auth/sessions/{stolen}")
+            else:
+                assert (await tab.post("/auth/reauthenticate", json={"password": PASSWORD})).status_code == 200
+
+        answer = await held_open(thief, "POST", "/auth/sessions", {"_method": "DELETE"}, meanwhile, form=True)
+        left = [(await one.get("/auth/session")).status_code for one in (owner, tab)]
+
+    assert answer.status_code == 401
+    assert left == [200, 401 if how == "ended" else 200]
+
+
 @pytest.mark.parametrize("way", ASKED)
 async def test_a_slow_request_whose_session_lives_is_answered(way: str) -> None:
     async with running("sqlite:///:memory:", PLUGINS) as client:
