@@ -93,6 +93,13 @@ class _Line:
 
     def _start(self) -> None:
         self._task = self._loop.create_task(self._run(), context=self._context)
+        # Not at the end of what it runs: a task that is cancelled before its first step runs nothing.
+        self._task.add_done_callback(self._end, context=self._context)
+
+    def _end(self, _: asyncio.Task[None]) -> None:
+        self._task, self._begun = None, False
+        if self._waiting:
+            self._begin()
 
     def _run_at_once(self) -> None:
         """Answer what can be answered without waiting, and leave the rest to a task."""
@@ -111,23 +118,24 @@ class _Line:
             self._begun = False
 
     async def _run(self) -> None:
-        try:
-            while self._waiting:
-                if self._crowd >= CROWD:
-                    await self._gather()
-                waiting = self._taken()
-                self._crowd = sum(map(len, waiting.values()))
+        while self._waiting:
+            if self._crowd >= CROWD:
+                await self._gather()
+            waiting = self._taken()
+            self._crowd = sum(map(len, waiting.values()))
+            try:
                 for query, asked in waiting.items():
                     for start in range(0, len(asked), BATCH):
                         await self._answer(query, asked[start : start + BATCH])
-                # Those answered go on first, and what arrives meanwhile goes along with the next statement.
-                await asyncio.sleep(0)
-                if self._reading.in_loop:
-                    break
-        finally:
-            self._task, self._begun = None, False
-            if self._waiting:
-                self._begin()
+            except BaseException:
+                # Cancelled, from outside or by the driver: nobody else would tell those who wait.
+                for asked in waiting.values():
+                    _refuse(asked, Unavailable())
+                raise
+            # Those answered go on first, and what arrives meanwhile goes along with the next statement.
+            await asyncio.sleep(0)
+            if self._reading.in_loop:
+                break
 
     async def _gather(self) -> None:
         """Wait for those who asked together last time: answered together, they come back together."""
@@ -136,14 +144,16 @@ class _Line:
             return
         self._gathered = self._loop.create_future()
         timer = self._loop.call_later(WINDOW, self._go_on)
-        await self._gathered
-        timer.cancel()
+        try:
+            await self._gathered
+        finally:
+            timer.cancel()
+            self._missing = 0
 
     def _go_on(self) -> None:
         self._missing = 0
-        if self._gathered is not None:
+        if self._gathered is not None and not self._gathered.done():
             self._gathered.set_result(None)
-            self._gathered = None
 
     def _taken(self) -> dict[Query, list[_Asked]]:
         """Those who wait, for the next statement."""
@@ -218,7 +228,8 @@ class _Unreadable:
     """Stands for a row of which nothing could be made."""
 
     def __init__(self, error: Exception) -> None:
-        self.error = error
+        # No future takes a StopIteration: it would end the coroutine that waits.
+        self.error = RuntimeError(repr(error)) if isinstance(error, StopIteration) else error
 
 
 def _refuse(asked: Sequence[_Asked], error: Exception) -> None:
