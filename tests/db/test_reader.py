@@ -236,6 +236,16 @@ async def test_the_database_reckons_how_long_ago_a_moment_was(db, badges, later)
     assert await lookup.find(db, [row["digest"]]) == (later, None)
 
 
+@pytest.mark.databases("postgresql", "mariadb")
+async def test_a_server_reckons_to_the_microsecond(db, badges):
+    row = await badge(db, badges)
+    now = at_present(lambda: NOW + timedelta(seconds=29.999999))
+
+    lookup = Lookup(badges, badges.c.digest, columns=[elapsed(badges.c.at, now)], made=lambda user, unused: unused)
+
+    assert await lookup.find(db, [row["digest"]]) == 29.999999
+
+
 async def test_closing_answers_those_who_wait(db, badges):
     row = await badge(db, badges)
     lookup = Lookup(badges, badges.c.digest)

@@ -36,7 +36,8 @@ def _sqlite(element: elapsed, compiler: SQLCompiler, **words: Any) -> str:
 @compiles(elapsed, "mysql", "mariadb")
 def _mysql(element: elapsed, compiler: SQLCompiler, **words: Any) -> str:
     since, until = _both(element, compiler, words)
-    return f"TIMESTAMPDIFF(MICROSECOND, {since}, {until}) / 1000000"
+    # Divided by an integer it would be a decimal, of as many digits as the server is set to (div_precision_increment).
+    return f"TIMESTAMPDIFF(MICROSECOND, {since}, {until}) / 1e6"
 
 
 def _both(element: elapsed, compiler: SQLCompiler, words: Any) -> list[str]:
