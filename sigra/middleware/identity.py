@@ -62,8 +62,7 @@ class IdentityMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self.others(scope, receive, send)
             return
-        notes = Exchange(scope, self._address_of)
-        scope = self._noted(scope, notes)
+        scope, notes = self._noted(scope)
         if self._skips and is_skipped(self.auth.settings, scope):
             await self.app(scope, receive, send)
             return
@@ -86,15 +85,19 @@ class IdentityMiddleware:
             if notes.events:
                 self.tell(notes.events)
 
-    def _noted(self, scope: Scope, notes: Exchange) -> Scope:
-        """The scope of a request that nobody has looked at."""
+    def _noted(self, scope: Scope) -> tuple[Scope, Exchange]:
+        """The scope of a request that nobody has looked at, and its notes."""
+        if type(scope["headers"]) is not list:
+            # Any iterable may be given (ASGI, "HTTP Connection Scope"), also one that ends when it was read once.
+            scope = {**scope, "headers": list(scope["headers"])}
+        notes = Exchange(scope, self._address_of)
         ours = {"sigra.auth": self.auth, "sigra.identity": None, "sigra.user": None, exchange.KEY: notes}
         scope = {**scope, **ours}
         if self.starlette_user:
             set_identity(scope, None, self.starlette_user)
         if self._scheme is not None:
             scope["scheme"] = self._scheme(scope)
-        return scope
+        return scope, notes
 
     def _of_socket(self, scope: Scope, answer: _Answer, send: Send) -> Receive:
         """What an application receives from a socket."""

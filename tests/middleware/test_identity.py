@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 
 import httpx2
@@ -46,6 +47,26 @@ async def test_the_scope_is_copied_and_other_keys_are_left_alone(database: str) 
         assert "sigra.user" not in scope
         assert seen[0]["user"] == "theirs"
         assert seen[0]["sigra.auth"] is client.sigra
+
+
+@pytest.mark.parametrize("given", [iter, tuple, list, lambda headers: [list(one) for one in headers]])
+async def test_headers_are_read_by_all_in_whatever_form_they_are_given(given: Callable[[object], object]) -> None:
+    seen: list[object] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append((scope["sigra.identity"].method, Request(scope).headers["x-theirs"]))
+
+    async with running("sqlite:///:memory:", app=app) as client:
+        user = await make_user(client.sigra)
+        await client.sign_in(user)
+        cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items()).encode()
+        key = f"Bearer {await make_api_key(client.sigra, user)}".encode()
+        for credential in ((b"cookie", cookie), (b"authorization", key)):
+            scope = {"type": "http", "method": "GET", "path": "/", "client": None}
+            headers = given([(b"x-theirs", b"yes"), credential])
+            await client.app({**scope, "headers": headers}, lambda: None, lambda message: None)  # type: ignore[arg-type, return-value]
+
+    assert seen == [("session", "yes"), ("api_key", "yes")]
 
 
 async def test_a_session_cookie_and_a_key_resolve_to_the_same_user(database: str) -> None:
