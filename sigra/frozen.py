@@ -15,8 +15,8 @@ def quick(cls: type[T]) -> type[T]:
     be, while it is filled, one of an open twin of the class, which has the same slots.
 
     Args:
-        cls: A frozen dataclass with slots, without bases, subclasses and `__post_init__`. A factory of its is asked
-            once, for all.
+        cls: A frozen dataclass with slots, without bases and `__post_init__`; it gets no subclasses. A factory of its
+            is asked once, for all.
     """
     its = fields(cast(Any, cls))
     twin = type(cls.__name__, (), {"__slots__": [one.name for one in its]})
@@ -32,7 +32,15 @@ def quick(cls: type[T]) -> type[T]:
     init.__defaults__ = tuple(default for default in map(_default, its) if default is not MISSING)
     init.__annotations__, init.__qualname__, init.__module__ = usual.__annotations__, usual.__qualname__, cls.__module__
     cast(Any, cls).__init__ = init
+    cast(Any, cls).__init_subclass__ = classmethod(_refuse)
     return cls
+
+
+def _refuse(heir: type, /, **_: Any) -> None:
+    """What a subclass makes would turn into one of its parent."""
+    raise TypeError(
+        f"{heir.__name__} cannot inherit from {heir.__bases__[0].__name__}, which is final: have one instead."
+    )
 
 
 def _default(one: Field[Any]) -> Any:

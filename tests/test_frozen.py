@@ -77,6 +77,12 @@ def test_its_signature_is_that_of_its_fields():
     assert quickly.parameters["y"].default == 2
 
 
+@pytest.mark.parametrize("body", [{}, {"__slots__": ()}, {"__slots__": ("z",)}])
+def test_it_has_no_subclasses_which_would_make_what_they_are_not(body):
+    with pytest.raises(TypeError, match="Place cannot inherit from Point, which is final"):
+        type("Place", (Point,), body)
+
+
 @pytest.mark.parametrize("cls", [User, Identity])
 def test_what_every_request_makes_is_made_so(cls):
     assert "become" in cls.__init__.__code__.co_names
