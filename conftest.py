@@ -37,6 +37,9 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile("sigra", deadline=None)
     hypothesis.settings.load_profile("sigra")
     chosen_databases(config)
+    # SQLite waits for the disk at every commit; what a test keeps needs none.
+    if memory := servers.roomy_memory():
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", memory)
     # The tests' answers must not depend on the settings of the one who runs them.
     for name in [name for name in os.environ if name.startswith("SIGRA_")]:
         del os.environ[name]
