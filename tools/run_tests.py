@@ -122,6 +122,8 @@ def passed(
         print(title, flush=True)
     command = [python, "-m", "pytest", "--quiet", *AT_ONCE, *options]
     environment = {**os.environ, "TEST_SERVERS": json.dumps(dict(urls))}
+    # Without bytecode every process compiles all of it anew, and pytest rewrites every assertion.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(command, cwd=ROOT, env=environment, check=False, stdout=output, stderr=output, text=True)
     if output is not None:
         print(f"{title}\n{done.stdout}{done.stderr}", flush=True)
