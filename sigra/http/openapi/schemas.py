@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -37,7 +37,7 @@ def schemas(routes: Sequence[tuple[str, routing.Route]]) -> tuple[Mapping[Any, A
         routes: With the plugins that bring them.
     """
     wanted = _wanted(routes)
-    found, components = copy.deepcopy(_generated(wanted))
+    found, components = json.loads(_generated(wanted))
     return dict(zip(wanted, found, strict=True)), components
 
 
@@ -74,7 +74,8 @@ def _wanted(routes: Sequence[tuple[str, routing.Route]]) -> tuple[tuple[Any, Mod
 
 
 @lru_cache(maxsize=8)
-def _generated(wanted: tuple[tuple[Any, Mode], ...]) -> tuple[list[Any], dict[str, Any]]:
+def _generated(wanted: tuple[tuple[Any, Mode], ...]) -> str:
+    """The schemas and their components, as JSON: who reads it has a copy to change."""
     # Remembered, since it takes longer than all else that is done at start, and tests start a thousand times.
     inputs = [(number, mode, TypeAdapter(kind)) for number, (kind, mode) in enumerate(wanted)]
     found, rest = TypeAdapter.json_schemas(inputs, ref_template="#/components/schemas/{model}")
@@ -82,7 +83,7 @@ def _generated(wanted: tuple[tuple[Any, Mode], ...]) -> tuple[list[Any], dict[st
     for schema in components.values():
         if "description" in schema:
             schema["description"] = ARGUMENTS.sub("", schema["description"])
-    return [found[number, mode] for number, mode, _ in inputs], components
+    return json.dumps([[found[number, mode] for number, mode, _ in inputs], components])
 
 
 def _types(route: routing.Route) -> Iterator[tuple[Any, Mode]]:
