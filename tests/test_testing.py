@@ -7,11 +7,12 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy.dialects import sqlite
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket
 
 import sigra.testing
-from sigra import Identity
+from sigra import Identity, Sigra
 from sigra.testing import (
     Client,
     FrozenClock,
@@ -22,6 +23,7 @@ from sigra.testing import (
     make_api_key,
     make_user,
 )
+from sigra.testing.making import making
 from sigra.testing.websocket import connected
 
 
@@ -41,6 +43,14 @@ def test_a_frozen_clock_moves_only_when_told():
 def test_a_clock_without_a_zone_is_refused():
     with pytest.raises(ValueError, match="zone"):
         FrozenClock(datetime(2026, 1, 1))  # noqa: DTZ001
+
+
+def test_tables_that_are_declared_alike_are_compiled_once():
+    dialect = sqlite.dialect()
+    tables = [Sigra(cheap_settings()).metadata.sorted_tables for _ in range(5)]
+
+    for alike in zip(*tables, strict=True):
+        assert len({id(making(dialect, table)) for table in alike}) == 1, alike[0].name
 
 
 async def test_a_client_starts_as_nobody(sigra_client):

@@ -16,7 +16,8 @@ class _Same:
 
     def __init__(self, dialect: Dialect, table: Table) -> None:
         self.dialect, self.table = dialect, table
-        self.declared = (dialect.name, table.name, *map(_declared, table.columns), *_constraints(table))
+        # A table holds its constraints and indexes in sets, whose order is another every time.
+        self.declared = (dialect.name, table.name, *map(_declared, table.columns), frozenset(_constraints(table)))
 
     def __hash__(self) -> int:
         return hash(self.declared)
