@@ -255,6 +255,8 @@ class _Manager(pluggy.PluginManager):
 
 def _mark(holder: Any, name: str, mark: str, look_closely: Callable[[Any, str], Any]) -> Any:
     """The options in an attribute's mark, found without asking for the attribute, which could run a property."""
+    if name.startswith("__"):
+        return None
     for its in (getattr(holder, "__dict__", {}), *map(vars, type(holder).__mro__)):
         if name in its:
             value = its[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from functools import lru_cache
 from itertools import takewhile
 from typing import Any, NamedTuple
 
@@ -181,7 +182,9 @@ def _path(route: BaseRoute) -> str:
     raise ValueError(f"{route!r} is neither a Route nor a WebSocketRoute: list the routes in it one by one")
 
 
+@lru_cache(maxsize=8192)
 def _paths_overlap(a: str, b: str) -> bool:
+    # Remembered: each route is held against every other one, at each start.
     if "{" not in a + b:
         return a == b
     ours, theirs = a.split("/"), b.split("/")
