@@ -49,10 +49,12 @@ class LifespanMiddleware:
         span = _Span(self, receive, send)
         try:
             await self.app(scope, span.receive, span.send)
+        except _StartFailed:
+            return
         except Exception:
             # An application without a life span may raise on the unknown scope, or even in the middle of start-up;
-            # servers take both as "unsupported", and so do we.
-            if STARTED in span.seen:
+            # servers take both as "unsupported", and so do we. One that told of its own failure is no such.
+            if span.seen & {STARTED, FAILED}:
                 raise
             _log.debug("the application has no life span", exc_info=True)
         with suppress(_StartFailed):

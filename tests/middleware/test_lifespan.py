@@ -31,13 +31,14 @@ class Resource:
         self.log.append(f"close {name}")
 
 
-async def live(app: object) -> list[str]:
-    """Run one whole life span, as a server does."""
+async def live(app: object, seen: list[str] | None = None) -> list[str]:
+    """Run one whole life span, as a server does; what it is told."""
+    seen = [] if seen is None else seen
     to_app: asyncio.Queue[Message] = asyncio.Queue()
     from_app: asyncio.Queue[Message] = asyncio.Queue()
     to_app.put_nowait({"type": "lifespan.startup"})
     task = asyncio.create_task(app({"type": "lifespan", "asgi": {}, "state": {}}, to_app.get, from_app.put))  # type: ignore[operator]
-    seen = [(await from_app.get())["type"]]
+    seen.append((await from_app.get())["type"])
     to_app.put_nowait({"type": "lifespan.shutdown"})
     if seen == ["lifespan.startup.complete"]:
         seen.append((await from_app.get())["type"])
@@ -65,14 +66,16 @@ async def test_resources_open_at_start_and_close_in_reverse(app: object) -> None
     assert plugin.log == ["open first", "open second", "close second", "close first"]
 
 
-async def test_an_application_that_fails_to_start_is_not_served() -> None:
+async def test_an_application_that_fails_to_start_is_not_served_and_raises_as_it_does_alone() -> None:
     @asynccontextmanager
     async def broken(app: Starlette) -> AsyncIterator[None]:
         raise RuntimeError("no start")
         yield
 
+    seen: list[str] = []
     auth = Sigra(cheap_settings(), [])
-    seen = await live(auth.wrap(Starlette(lifespan=broken)))
+    with pytest.raises(RuntimeError, match="no start"):
+        await live(auth.wrap(Starlette(lifespan=broken)), seen)
     await auth.aclose()
 
     assert seen == ["lifespan.startup.failed"]
@@ -144,6 +147,7 @@ async def test_hc49_a_start_that_fails_is_told_to_the_server(error: Exception, a
         await auth.wrap(app)({"type": "lifespan", "asgi": {}, "state": {}}, to_app.get, send)  # type: ignore[arg-type]
     await auth.aclose()
 
+    assert len(sent) == 1
     [told] = sent
     assert told["type"] == "lifespan.startup.failed"
     assert told["message"] in ("A resource could not be opened (OSError).", "the store is down: start it.")
