@@ -50,8 +50,11 @@ class RoutesMiddleware:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         # Most paths are told at a glance, and what has none is no request.
-        mounted = self._mount_path in scope.get("path", "") and is_mounted(self._mount_path, scope)
-        return (self._routes if mounted else self.app)(scope, receive, send)
+        mine = self._mount_path in scope.get("path", "") and self._is_mine(scope)
+        return (self._routes if mine else self.app)(scope, receive, send)
+
+    def _is_mine(self, scope: Scope) -> bool:
+        return scope["type"] in ("http", "websocket") and is_mounted(self._mount_path, scope)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False

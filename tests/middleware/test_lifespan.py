@@ -91,18 +91,18 @@ async def test_without_a_life_span_the_first_request_starts_it() -> None:
     assert plugin.log == ["open first", "open second", "close second", "close first"]
 
 
-async def test_unknown_scope_types_pass_through_untouched() -> None:
+@pytest.mark.parametrize("scope", [{"type": "tomorrow"}, {"type": "tomorrow", "path": "/auth/login"}])
+async def test_unknown_scope_types_pass_through_untouched(scope: Scope) -> None:
     seen: list[Scope] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(scope)
 
     auth = Sigra(cheap_settings(), [])
-    scope = {"type": "tomorrow"}
     await auth.wrap(app)(scope, None, None)  # type: ignore[arg-type]
     await auth.aclose()
 
-    assert seen == [{"type": "tomorrow"}]
+    assert seen == [scope]
 
 
 async def test_what_was_ended_can_be_started_again() -> None:
