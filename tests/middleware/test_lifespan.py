@@ -207,7 +207,7 @@ class Slow:
         await self.done.wait()
 
 
-async def test_what_comes_during_an_end_keeps_nobody_from_starting_again(database: str) -> None:
+async def test_hc45_what_comes_during_an_end_keeps_nobody_from_starting_again(database: str) -> None:
     plugin, slow = Resource(), Slow()
     async with running(database, ["defaults", plugin, slow]) as client:
         await client.get("/")
