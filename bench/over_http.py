@@ -19,6 +19,9 @@ ROOT = HERE.parent
 PEER = ROOT / ".venv-bench" / "bin" / "python"
 CONNECTIONS = 64
 
+STARTS = 3
+"""How often every server is started: where a process has its objects in memory moves its cost by a twentieth."""
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -67,16 +70,23 @@ def measure(
     database: str, url: str, peer_url: str, cookies: Sequence[str], keys: Sequence[str], options: Options
 ) -> list[Row]:
     """The rows of one database."""
+    wanted = list(_contenders(url, peer_url, cookies, keys, options))
+    turns = [turn for _ in range(STARTS) for turn in _turns(wanted, -(-options.pairs // STARTS), options.seconds)]
+    beside = [name for name in ("bare", "raw, coalesced", "fastapi-users") if name in turns[0]]
+    return [Row(f"{database}: {name}", *pairs(turns, name, beside)) for name in turns[0]]
+
+
+def _turns(
+    wanted: Sequence[tuple[str, list[str], list[str]]], count: int, seconds: float
+) -> Iterator[dict[str, float]]:
+    """What a request costs each of the contenders, turn by turn, from one start of all of them."""
     with ExitStack() as stack:
         load = Load(stack.enter_context(started([sys.executable, str(HERE / "load.py")])))
-        contenders = [
-            stack.enter_context(contender(*one)) for one in _contenders(url, peer_url, cookies, keys, options)
-        ]
+        contenders = [stack.enter_context(contender(*one)) for one in wanted]
         for one in contenders:
-            load.run(one, options.seconds)
-        turns = [{one.name: load.run(one, options.seconds) for one in contenders} for _ in range(options.pairs)]
-    beside = [name for name in ("bare", "raw, coalesced", "fastapi-users") if name in turns[0]]
-    return [Row(f"{database}: {one.name}", *pairs(turns, one.name, beside)) for one in contenders]
+            load.run(one, seconds)
+        for _ in range(count):
+            yield {one.name: load.run(one, seconds) for one in contenders}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import uvloop
 
 from bench.applications import bare, sigra_settings
 from sigra import Sigra
-from sigra.settings import PasswordSettings
+from sigra.settings import LimitsSettings, PasswordSettings
 from sigra.testing import Client, create_tables, make_user
 
 AT_ONCE = 256
@@ -26,7 +26,9 @@ ALONE = 8
 
 
 async def main() -> dict[str, Any]:
-    settings = sigra_settings("sqlite:///:memory:", password=PasswordSettings(queue=AT_ONCE))
+    # All come from one client and ask for one account, which limits are there to refuse.
+    limits, password = LimitsSettings(enabled=False), PasswordSettings(queue=AT_ONCE)
+    settings = sigra_settings("sqlite:///:memory:", limits=limits, password=password)
     async with Sigra(settings) as auth:
         await create_tables(auth)
         user = await make_user(auth, "ada@example.com", PASSWORD)

@@ -32,12 +32,12 @@ class KeyRing:
         ValueError: There is no key.
     """
 
-    __slots__ = ("_derivers", "_digesters", "_serializer")
+    __slots__ = ("_derivers", "_digests", "_serializer")
 
     def __init__(self, secret_keys: Sequence[str], *, clock: Callable[[], datetime] = utc_now) -> None:
         if not secret_keys:
             raise ValueError("a key ring needs a key")
-        self._digesters = tuple(_Digester(subkey(key, b"digest")) for key in secret_keys)
+        self._digests = tuple(_digester(subkey(key, b"digest")) for key in secret_keys)
         self._derivers = tuple(subkey(key, b"derive") for key in secret_keys)
         self._serializer = URLSafeTimedSerializer(
             # itsdangerous signs with the last.
@@ -48,7 +48,7 @@ class KeyRing:
         )
 
     def __repr__(self) -> str:
-        return f"KeyRing({len(self._digesters)} keys)"
+        return f"KeyRing({len(self._digests)} keys)"
 
     def digest(self, purpose: str, secret: str) -> bytes:
         """What a new secret is stored as: HMAC-SHA-256(first key, purpose, zero byte, secret); 32 bytes (RFC 2104).
@@ -59,12 +59,12 @@ class KeyRing:
         Raises:
             ValueError: The purpose holds a NUL, which ends it.
         """
-        return self._digesters[0].digest(_message(purpose, secret))
+        return self._digests[0](_message(purpose, secret))
 
     def digests(self, purpose: str, secret: str) -> list[bytes]:
         """What a presented secret may be stored as: one digest a key, in the order of the ring."""
         message = _message(purpose, secret)
-        return [digester.digest(message) for digester in self._digesters]
+        return [digest(message) for digest in self._digests]
 
     def derive(self, purpose: str, seed: bytes) -> tuple[bytes, ...]:
         """What only the keys make of a seed, the same each time: 32 bytes a key, in the order of the ring.
@@ -113,24 +113,22 @@ def subkey(secret_key: str, use: bytes) -> bytes:
     return hkdf(_bytes(secret_key), b"sigra", use)
 
 
-class _Digester:
+def _digester(key: bytes) -> Callable[[bytes], bytes]:
     """HMAC-SHA-256 with the key worked in once: a copied hash object takes a third of starting from the key.
 
     The two hashes of RFC 2104, section 4, which says so itself; `hmac` keeps them too, behind two more objects a copy.
     """
+    # A sub-key has 32 bytes: shorter than a block, it is filled up with zeros.
+    begin_inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in key.ljust(BLOCK, b"\0"))).copy
+    begin_outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in key.ljust(BLOCK, b"\0"))).copy
 
-    __slots__ = ("_inner", "_outer")
-
-    def __init__(self, key: bytes) -> None:
-        # A sub-key has 32 bytes: shorter than a block, it is filled up with zeros.
-        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in key.ljust(BLOCK, b"\0")))
-        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in key.ljust(BLOCK, b"\0")))
-
-    def digest(self, message: bytes) -> bytes:
-        inner, outer = self._inner.copy(), self._outer.copy()
+    def digest(message: bytes) -> bytes:
+        inner, outer = begin_inner(), begin_outer()
         inner.update(message)
         outer.update(inner.digest())
         return outer.digest()
+
+    return digest
 
 
 def _message(purpose: str, secret: str) -> bytes:

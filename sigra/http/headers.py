@@ -27,9 +27,9 @@ def sent(scope: Scope, name: bytes) -> Sequence[bytes]:
     """
     lines = scope["headers"]
     by_name = dict(lines)
-    if len(by_name) < len(lines):
-        return [value for key, value in lines if key == name]
-    return (by_name[name],) if name in by_name else ()
+    if len(by_name) == len(lines):
+        return (by_name[name],) if name in by_name else ()
+    return [value for key, value in lines if key == name]
 
 
 def mount_headers(script_hashes: Sequence[str] = ()) -> dict[str, str]:

@@ -62,7 +62,8 @@ class IdentityMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self.others(scope, receive, send)
             return
-        scope, notes = self._noted(scope)
+        scope = self._noted(scope)
+        notes: Exchange = scope[exchange.KEY]
         if self._skips and is_skipped(self.auth.settings, scope):
             await self.app(scope, receive, send)
             return
@@ -85,19 +86,18 @@ class IdentityMiddleware:
             if notes.events:
                 self.tell(notes.events)
 
-    def _noted(self, scope: Scope) -> tuple[Scope, Exchange]:
-        """The scope of a request that nobody has looked at, and its notes."""
+    def _noted(self, scope: Scope) -> Scope:
+        """The scope of a request that nobody has looked at, with its notes."""
         if type(scope["headers"]) is not list:
             # Any iterable may be given (ASGI, "HTTP Connection Scope"), also one that ends when it was read once.
             scope = {**scope, "headers": list(scope["headers"])}
         notes = Exchange(scope, self._address_of)
-        ours = {"sigra.auth": self.auth, "sigra.identity": None, "sigra.user": None, exchange.KEY: notes}
-        scope = {**scope, **ours}
+        scope = {**scope, "sigra.auth": self.auth, "sigra.identity": None, "sigra.user": None, exchange.KEY: notes}
         if self.starlette_user:
             set_identity(scope, None, self.starlette_user)
         if self._scheme is not None:
             scope["scheme"] = self._scheme(scope)
-        return scope, notes
+        return scope
 
     def _of_socket(self, scope: Scope, answer: _Answer, send: Send) -> Receive:
         """What an application receives from a socket."""

@@ -32,15 +32,16 @@ class CrossOriginMiddleware:
         self._is_refused = partial(is_refused, base_origin=base_origin, trusted_origins=frozenset(trusted_origins))
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] in ("http", "websocket"):
-            mounted = is_mounted(self._mount_path, scope)
-            # Elsewhere a request that changes nothing is not refused, whoever asks. A handshake changes something.
-            if mounted or scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS:
-                self._check(scope, mounted)
+        kind = scope["type"]
+        # Beside the mount path a request that changes nothing is not refused, whoever asks; a handshake may be.
+        harmless = kind == "http" and scope["method"] in SAFE_METHODS and self._mount_path not in scope["path"]
+        if not harmless and kind in ("http", "websocket"):
+            self._check(scope)
         return self.app(scope, receive, send)
 
-    def _check(self, scope: Scope, mounted: bool) -> None:
+    def _check(self, scope: Scope) -> None:
         notes: Exchange = scope[exchange.KEY]
+        mounted = is_mounted(self._mount_path, scope)
         if mounted and self.table.is_open(below(scope, self._mount_path)):
             notes.by_cookie, notes.identity = False, None if notes.by_cookie else notes.identity
             set_identity(scope, notes.identity, self._starlette_user)
