@@ -15,8 +15,11 @@ from sqlalchemy import make_url
 from bench import raw
 from sigra import Settings, Sigra
 from sigra.crypto import KeyRing
+from sigra.settings import LimitsSettings, PasswordSettings
+from sigra.testing import create_tables, make_user
 
 SECRET_KEY = "a-key-for-benchmarks-known-to-everybody"  # noqa: S105  (that is what it is)
+PASSWORD = "correct horse battery staple"  # noqa: S105  (everybody's)
 PURPOSE = "session"
 HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"11")]
 
@@ -79,11 +82,32 @@ def single(url: str) -> Any:
     return raw.RawApplication(private, start(driver_url(url)), digest)
 
 
+def signing_in(at_once: int) -> Sigra:
+    """With room for so many passwords in line, and without limits: they would refuse what is all of one account."""
+    limits, password = LimitsSettings(enabled=False), PasswordSettings(queue=at_once)
+    return Sigra(sigra_settings("sqlite:///:memory:", limits=limits, password=password))
+
+
+def sign_ins(at_once: str) -> Any:
+    """An application with one account."""
+    auth = signing_in(int(at_once))
+    app = auth.wrap(bare)
+
+    async def prepared(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await create_tables(auth)
+            await make_user(auth, "ada@example.com", PASSWORD)
+        await app(scope, receive, send)
+
+    return prepared
+
+
 APPLICATIONS: dict[str, Callable[[str], Any]] = {
     "bare": lambda _: bare,
     "coalesced": coalesced,
     "single": single,
     "sigra": sigra,
+    "sign-ins": sign_ins,
 }
 
 if __name__ == "__main__":

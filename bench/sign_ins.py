@@ -1,6 +1,6 @@
 """Many sign-ins at once, with the default hash: how many a second, in how much memory, and who else still gets answers.
 
-A process of its own, whose memory is its own: `python -m bench.sign_ins` prints one JSON line.
+`python -m bench.sign_ins` prints one JSON line. The server, those who sign in and who else asks are three processes.
 """
 
 from __future__ import annotations
@@ -8,66 +8,80 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import resource
+import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import uvloop
-
-from bench.applications import bare, sigra_settings
-from sigra import Sigra
-from sigra.settings import LimitsSettings, PasswordSettings
-from sigra.testing import Client, create_tables, make_user
+from bench.applications import PASSWORD, signing_in
+from bench.over_http import HERE, contender, pipes, started
 
 AT_ONCE = 256
-PASSWORD = "correct horse battery staple"  # noqa: S105  (everybody's)
 ALONE = 8
 
 
-async def main() -> dict[str, Any]:
-    # All come from one client and ask for one account, which limits are there to refuse.
-    limits, password = LimitsSettings(enabled=False), PasswordSettings(queue=AT_ONCE)
-    settings = sigra_settings("sqlite:///:memory:", limits=limits, password=password)
-    async with Sigra(settings) as auth:
-        await create_tables(auth)
-        user = await make_user(auth, "ada@example.com", PASSWORD)
-        begun = time.perf_counter()
-        for _ in range(ALONE):
-            await auth.hasher.hash(PASSWORD)
-        alone = ALONE / (time.perf_counter() - begun)
-        async with Client(auth.wrap(bare), auth) as client:
-            pings: list[float] = []
-            ping = asyncio.create_task(_ping(client, pings))
-            baseline = _memory()
-            body = {"email": user.email, "password": PASSWORD}
+def main() -> dict[str, Any]:
+    alone, memory_kib = asyncio.run(_alone())
+    command = [sys.executable, "-m", "bench.applications", "sign-ins", str(AT_ONCE)]
+    with contender("sign-ins", command, []) as server:
+        asyncio.run(_many(server.port, 2))
+        baseline = _memory(server.process.pid, "VmRSS")
+        with started([sys.executable, str(HERE / "asking.py"), str(server.port)]) as asking:
             begun = time.perf_counter()
-            answers = await asyncio.gather(*(client.post("/auth/login", json=body) for _ in range(AT_ONCE)))
+            signed_in = asyncio.run(_many(server.port, AT_ONCE))
             seconds = time.perf_counter() - begun
-            ping.cancel()
+            slowest = _slowest_of(asking)
+        peak = _memory(server.process.pid, "VmHWM")
     return {
-        "signed_in": sum(answer.status_code == 200 for answer in answers),
+        "signed_in": signed_in,
         "cores": os.cpu_count(),
         "alone": alone,
         "rate": AT_ONCE / seconds,
-        "memory_kib": settings.password.memory_kib,
+        "memory_kib": memory_kib,
         "baseline": baseline,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "slowest": max(pings),
+        "peak": peak,
+        "slowest": slowest,
     }
 
 
-async def _ping(client: Client, pings: list[float]) -> None:
-    while True:
+async def _alone() -> tuple[float, int]:
+    """How many hashes a second one thread makes, and the KiB that one takes."""
+    async with signing_in(AT_ONCE) as auth:
         begun = time.perf_counter()
-        await client.get("/")
-        pings.append(time.perf_counter() - begun)
-        await asyncio.sleep(0.005)
+        for _ in range(ALONE):
+            await auth.hasher.hash(PASSWORD)
+        return ALONE / (time.perf_counter() - begun), auth.settings.password.memory_kib
 
 
-def _memory() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+async def _many(port: int, count: int) -> int:
+    """How many of so many at once were signed in."""
+    return sum(await asyncio.gather(*(_sign_in(port) for _ in range(count))))
+
+
+async def _sign_in(port: int) -> bool:
+    body = json.dumps({"email": "ada@example.com", "password": PASSWORD}).encode()
+    usual = "POST /auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json"
+    head = f"{usual}\r\nContent-Length: {len(body)}"
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(head.encode() + b"\r\n\r\n" + body)
+    status = await reader.readline()
+    writer.close()
+    return b" 200 " in status
+
+
+def _slowest_of(asking: subprocess.Popen[str]) -> float:
+    stdin, stdout = pipes(asking)
+    stdin.close()
+    return float(stdout.read())
+
+
+def _memory(pid: int, what: str) -> int:
+    """Bytes of a line of proc_pid_status(5)."""
+    [kib] = re.findall(rf"{what}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(kib) * 1024
 
 
 if __name__ == "__main__":
-    print(json.dumps(uvloop.run(main())))
+    print(json.dumps(main()))
