@@ -123,7 +123,7 @@ class Calls:
             HookFailed: A plugin raised anything else, or two answered.
         """
         hook, only, who = spec.__name__, None, ""
-        given = _given(auth, spec, args, kwargs) if args else {"auth": auth, **kwargs}
+        given = _given(auth, spec, args, kwargs)
         for one in self._implementations[hook]:
             try:
                 # `_ask` without its frame: this is the path of every request.

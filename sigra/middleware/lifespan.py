@@ -40,13 +40,18 @@ class LifespanMiddleware:
         gc_freeze: bool = False,
     ) -> None:
         self.app, self.start, self.stop, self.gc_freeze = app, start, stop, gc_freeze
-        self._thresholds = gc.get_threshold()
+        self._thresholds: tuple[int, int, int] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             await self.app(scope, receive, send)
             return
-        span = _Span(self, receive, send)
+        try:
+            await self._live(scope, _Span(self, receive, send))
+        finally:
+            self.collect_as_before()  # also when it was cut off, or broke off
+
+    async def _live(self, scope: Scope, span: _Span) -> None:
         try:
             await self.app(scope, span.receive, span.send)
         except _StartFailed:
@@ -64,16 +69,16 @@ class LifespanMiddleware:
         """Begin to serve."""
         if self.gc_freeze:
             gc.freeze()
-            self._thresholds = gc.get_threshold()
-            young, *older = self._thresholds
+            self._thresholds = young, *older = gc.get_threshold()
             # 0 is switched off altogether.
             gc.set_threshold(young and max(young, YOUNG), *older)
 
     def collect_as_before(self) -> None:
-        """Serve no more."""
-        if self.gc_freeze:
+        """Serve no more; a second time it does nothing."""
+        if self._thresholds:
             gc.unfreeze()
             gc.set_threshold(*self._thresholds)
+            self._thresholds = None
 
 
 class _StartFailed(Exception):

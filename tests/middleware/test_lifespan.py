@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -32,12 +32,13 @@ class Resource:
 
 
 async def live(app: object, seen: list[str] | None = None) -> list[str]:
-    """Run one whole life span, as a server does; what it is told."""
+    """Run one whole life span, as a server does; what it is told. Raises what breaks it off."""
     seen = [] if seen is None else seen
     to_app: asyncio.Queue[Message] = asyncio.Queue()
     from_app: asyncio.Queue[Message] = asyncio.Queue()
     to_app.put_nowait({"type": "lifespan.startup"})
     task = asyncio.create_task(app({"type": "lifespan", "asgi": {}, "state": {}}, to_app.get, from_app.put))  # type: ignore[operator]
+    task.add_done_callback(lambda _: from_app.put_nowait({"type": "broken off"}))
     seen.append((await from_app.get())["type"])
     to_app.put_nowait({"type": "lifespan.shutdown"})
     if seen == ["lifespan.startup.complete"]:
@@ -155,7 +156,6 @@ async def test_hc49_a_start_that_fails_is_told_to_the_server(error: Exception, a
 
 async def frozen_while_serving(**options: object) -> list[bool]:
     """Whether anything is out of the collector's sight: before, while it serves, afterwards."""
-    gc.unfreeze()  # what a life span left that another test cut off
     seen = [gc.get_freeze_count() > 0]
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -187,6 +187,40 @@ async def test_young_garbage_is_looked_for_less_often_until_shutdown() -> None:
     await live(Sigra(cheap_settings(gc_freeze=False)).wrap(app))
 
     assert seen == [(max(before[0], 10_000), *before[1:]), before]
+    assert gc.get_threshold() == before
+
+
+async def breaks_off(receive: Receive) -> None:
+    await receive()
+    raise RuntimeError("while it was served")
+
+
+async def is_cut_off(receive: Receive) -> None:
+    task = asyncio.current_task()
+    assert task
+    task.cancel()
+    await asyncio.sleep(1)
+
+
+@pytest.mark.parametrize(("end", "error"), [(breaks_off, RuntimeError), (is_cut_off, asyncio.CancelledError)])
+async def test_the_collector_is_as_before_after_a_life_span_without_an_end(
+    end: Callable[[Receive], Awaitable[None]], error: type[BaseException]
+) -> None:
+    before, seen = gc.get_threshold(), list[bool]()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        seen.append(gc.get_freeze_count() > 0)
+        await end(receive)
+
+    auth = Sigra(cheap_settings())
+    async with asyncio.timeout(5):
+        with pytest.raises(error):
+            await live(auth.wrap(app))
+    await auth.aclose()
+
+    assert [*seen, gc.get_freeze_count() > 0] == [True, False]
     assert gc.get_threshold() == before
 
 

@@ -7,12 +7,14 @@ from tests.policies import Factor
 
 NEW = "another long password of ada"
 PLANTED = f"sigra_sk_{'a' * 49}"
+# Eight digits are a code, but not at the beginning of a UUID, where any time may put them.
+UUID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 SECRETS = re.compile(r"[A-Za-z0-9_-]{43,}|sigra_sk_[A-Za-z0-9_-]+|\b[0-9]{8}\b")
 
 
 def seen(texts):
     """What looks like a secret in what went over the wire or by mail."""
-    return {found for text in texts for found in SECRETS.findall(text)}
+    return {found for text in texts for found in SECRETS.findall(UUID.sub("", text))}
 
 
 async def test_hc21_no_row_holds_a_secret_of_any_flow(room, database):
