@@ -16,10 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from sigra.db.dialects import PATIENCE, WRITING
-from sigra.db.loops import PerLoop
 from sigra.db.reader import Reader
 from sigra.db.urls import dialect_for
 from sigra.errors import Unavailable
+from sigra.loops import PerLoop
 
 T = TypeVar("T")
 

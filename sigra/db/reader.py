@@ -12,8 +12,8 @@ from contextvars import Context
 from typing import Any
 
 from sigra.db.dialects.reading import Query, Reading, Row
-from sigra.db.loops import PerLoop
 from sigra.errors import Unavailable
+from sigra.loops import PerLoop
 
 TIME_LIMIT = 5.0
 """Seconds that a statement may take; then it is 503 for its batch alone."""

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sigra.errors import PayloadTooLarge, RequestTimeout, SigraError
 from sigra.http import body, exchange
+from sigra.http.turnstile import Turnstile
 
 MAX_BODY = 64 * 1024
 """Octets of a body on the mount path."""
@@ -21,6 +22,8 @@ SECONDS = 30.0
 
 class RequestLimits:
     """Wraps an ASGI application; its `receive` raises `PayloadTooLarge` or `RequestTimeout`, nothing is buffered.
+
+    Requests begin one a turn of the loop, and go on so when their body has come: a crowd keeps nobody else waiting.
 
     Also where all who read the body below find each other's result.
 
@@ -33,12 +36,14 @@ class RequestLimits:
         self._app = app
         self._max_body = max_body
         self._seconds = seconds
+        self._turnstile = Turnstile()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limited = _Limited(scope, receive, self._max_body, self._seconds)
+        await self._turnstile.pass_through()
+        limited = _Limited(scope, receive, self._turnstile, self._max_body, self._seconds)
         shared: dict[str, Any] = {}
         if exchange.KEY in scope:
             exchange.of(HTTPConnection(scope)).body = shared
@@ -48,8 +53,8 @@ class RequestLimits:
 class _Limited:
     """A `receive` that counts."""
 
-    def __init__(self, scope: Scope, receive: Receive, max_body: int, seconds: float) -> None:
-        self._receive = receive
+    def __init__(self, scope: Scope, receive: Receive, turnstile: Turnstile, max_body: int, seconds: float) -> None:
+        self._receive, self._turnstile = receive, turnstile
         self._left = max_body
         self._seconds = seconds
         self._deadline: float | None = None
@@ -68,6 +73,8 @@ class _Limited:
             self._failed = PayloadTooLarge()
             raise self._failed
         self._complete = message["type"] != "http.request" or not message.get("more_body", False)
+        if self._complete:
+            await self._turnstile.pass_through()
         return message
 
     async def _in_time(self) -> Message:

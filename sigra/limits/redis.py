@@ -18,10 +18,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
 
-from sigra.db.loops import PerLoop
 from sigra.errors import ConfigurationError, Unavailable
 from sigra.limits.database import DatabaseStore
 from sigra.limits.windows import Window
+from sigra.loops import PerLoop
 
 _log = logging.getLogger("sigra.limits")
 

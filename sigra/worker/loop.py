@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sigra.db.engine import Database
-from sigra.db.loops import PerLoop
 from sigra.errors import HookFailed, SigraError
+from sigra.loops import PerLoop
 from sigra.mail import Outbox, Waiting
 from sigra.messages import Undeliverable, Undelivered
 from sigra.worker.background import Background

@@ -161,6 +161,48 @@ async def test_a_websocket_is_not_limited(http_scope):
     assert seen == [(scope, receive, None)]
 
 
+async def turns_of(count, receive, http_scope):
+    """In which turns of the loop so many requests at once begin, and have their body."""
+    begun, read, done = [], [], asyncio.Event()
+    turn = 0
+
+    async def clock():
+        nonlocal turn
+        while not done.is_set():
+            turn += 1
+            await asyncio.sleep(0)
+
+    async def app(scope, receive, send):
+        begun.append(turn)
+        await receive()
+        read.append(turn)
+
+    ticking, limits = asyncio.create_task(clock()), RequestLimits(app)
+    await asyncio.gather(*(limits(http_scope(), receive, None) for _ in range(count)))
+    done.set()
+    await ticking
+    return begun, read
+
+
+async def test_hc44_requests_that_arrive_together_begin_one_a_turn_of_the_loop(http_scope):
+    begun, _ = await turns_of(50, lambda: asyncio.sleep(0, {"type": "http.request", "body": b"{}"}), http_scope)
+
+    assert len({*begun}) == len(begun) == 50
+
+
+async def test_hc44_requests_whose_bodies_end_together_go_on_one_a_turn_of_the_loop(http_scope):
+    last = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.02, last.set)
+
+    async def receive():
+        await last.wait()
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    _, read = await turns_of(50, receive, http_scope)
+
+    assert len({*read}) == len(read) == 50
+
+
 async def test_hc50_the_scope_is_copied_and_readers_below_share_one_body(http_scope):
     scope = http_scope(("content-type", "application/json"))
 

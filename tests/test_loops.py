@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from sigra import Sigra
 from sigra.db import Database
-from sigra.db.loops import PerLoop
+from sigra.loops import PerLoop
 from sigra.plugins.sessions import Sessions
 from sigra.testing import cheap_settings, create_tables
 
