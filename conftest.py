@@ -10,7 +10,7 @@ import os
 import re
 import uuid
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import asyncmy
@@ -67,19 +67,36 @@ def databases_for(metafunc: pytest.Metafunc) -> tuple[str, ...]:
     """Where a test runs.
 
     Of a plugin's, those of a hard case run on one server too, which by its name, since the databases differ below it;
-    on all of them only what several do at once. `--everywhere` leaves nothing out.
+    on all of them only what several do at once; and on a server each once (`again_on_a_server`). `--everywhere` leaves
+    nothing out.
     """
     marker = metafunc.definition.get_closest_marker("databases")
     if marker:
         return marker.args
-    of_a_plugin = metafunc.definition.nodeid.startswith(("tests/plugins/", "tests/distributions/", "plugins-contrib/"))
-    if not of_a_plugin or metafunc.config.getoption("--everywhere"):
+    if not is_of_a_plugin(metafunc.definition) or metafunc.config.getoption("--everywhere"):
         return DATABASES
     if "_hc" not in metafunc.definition.nodeid:
         return ("sqlite",)
     if AT_ONCE.search(inspect.getsource(metafunc.function)):
         return DATABASES
     return ("sqlite", DATABASES[1 + zlib.crc32(metafunc.function.__name__.encode()) % 2])
+
+
+def is_of_a_plugin(test: pytest.Item) -> bool:
+    return test.nodeid.startswith(("tests/plugins/", "tests/distributions/", "plugins-contrib/"))
+
+
+def again_on_a_server(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """A plugin's tests with other arguments on a server that has run one of theirs: they ask it the same things."""
+    seen, again = set[tuple[str, str]](), []
+    for item in items:
+        database = database_of(item)
+        if database in (None, "sqlite") or not is_of_a_plugin(item) or item.get_closest_marker("databases"):
+            continue
+        test = (item.nodeid.partition("[")[0], database)
+        again += [item] * (test in seen)
+        seen.add(test)
+    return again
 
 
 AT_ONCE = re.compile(r"gather\(|racers|cable|killed|Process\(|subprocess")
@@ -103,9 +120,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out the databases that were not asked for, counted by pytest as deselected; what takes longest begins."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
     chosen = chosen_databases(config)
-    out = [item for item in items if database_of(item) not in (None, *chosen)]
+    out = {item for item in items if database_of(item) not in (None, *chosen)}
+    if not config.getoption("--everywhere"):
+        out.update(again_on_a_server(items))
     if out:
-        config.hook.pytest_deselected(items=out)
+        config.hook.pytest_deselected(items=[*out])
         items[:] = [item for item in items if item not in out]
 
 

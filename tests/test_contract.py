@@ -92,6 +92,18 @@ class Buried(Rising):
         raise NotImplementedError
 
 
+class Renewing(Bell):
+    @hookimpl
+    async def renew_session(self):
+        raise NotImplementedError
+
+
+class Telling(Renewing):
+    @hookimpl
+    async def identity_of_session(self):
+        raise NotImplementedError
+
+
 class Exporting(Bell):
     held: ClassVar[object] = ()
 
@@ -226,6 +238,13 @@ async def test_hc24_secrets_that_an_old_backup_brings_back_are_found(auth_of):
 
     with pytest.raises(AssertionError, match="sigra_bell"):
         await contract(Rising).test_what_it_issued_can_be_ended_after_a_backup_was_restored(await auth_of(Rising))
+
+
+async def test_hc32_sessions_of_which_nobody_says_whether_they_live_are_found(auth_of):
+    await contract(Telling).test_who_carries_sessions_says_whether_one_lives(await auth_of(Telling))
+
+    with pytest.raises(AssertionError, match="identity_of_session"):
+        await contract(Renewing).test_who_carries_sessions_says_whether_one_lives(await auth_of(Renewing))
 
 
 @pytest.mark.parametrize("cls", [Boasting, Unspeakable])

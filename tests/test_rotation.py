@@ -268,8 +268,8 @@ async def rotator(database: str, statement: int = 0) -> asyncio.subprocess.Proce
 
 
 async def test_hc46_a_rotation_that_is_killed_goes_on_when_it_is_run_again(database: str) -> None:
-    contents = await fill(database, OLD, 10_000)
-    killed = await (await rotator(database, 5_050)).wait()
+    contents = await fill(database, OLD, 1_000)
+    killed = await (await rotator(database, 550)).wait()
     async with opened(database, NEW, OLD) as (auth, safes):
         async with auth.db.connect() as tx:
             halfway = await count_others(tx, column_of(safes), [auth.vault.first])
@@ -277,7 +277,7 @@ async def test_hc46_a_rotation_that_is_killed_goes_on_when_it_is_run_again(datab
         again = await (await rotator(database)).wait()
 
     assert (killed, again) == (-signal.SIGKILL, 0)
-    assert 0 < halfway < 10_000 and halfway % 100 == 0
+    assert 0 < halfway < 1_000 and halfway % 100 == 0
     assert opening == contents
     assert await contents_under(database, NEW) == contents
 
@@ -324,9 +324,10 @@ async def use(client: Client, contents: dict[uuid.UUID, bytes], until: asyncio.E
     return answers
 
 
-async def test_hc23_no_request_fails_while_ten_thousand_rows_are_sealed_anew(database: str) -> None:
+@pytest.mark.parametrize("rows", [1_500, pytest.param(10_000, marks=pytest.mark.soak)])
+async def test_hc23_no_request_fails_while_rows_are_sealed_anew(database: str, rows: int) -> None:
     """Two processes with rings in the order of a rotation: one is restarted already, one is not."""
-    contents = await fill(database, OLD, 10_000)
+    contents = await fill(database, OLD, rows)
     settings = [cheap_settings(database, secret_keys=keys) for keys in ([NEW, OLD], [OLD, NEW])]
     done = asyncio.Event()
     async with Sigra(settings[0], [Busy()]) as one, Sigra(settings[1], [Busy()]) as two:
@@ -337,6 +338,6 @@ async def test_hc23_no_request_fails_while_ten_thousand_rows_are_sealed_anew(dat
         answers = [code for its in await asyncio.gather(*using) for code in its]
     last = await (await rotator(database)).wait()
 
-    assert {*answers} == {200, 204} and len(answers) > 400
+    assert {*answers} == {200, 204} and len(answers) > 100
     assert (first in (0, 1), last) == (True, 0)
     assert await contents_under(database, NEW) == contents

@@ -23,7 +23,7 @@ from sigra.db.types import Digest
 from sigra.errors import ConfigurationError, SigraError
 from sigra.events import Event
 from sigra.hooks import installed
-from sigra.hookspecs import API, end_restored, erase_user, export_user
+from sigra.hookspecs import API, end_restored, erase_user, export_user, identity_of_session, renew_session
 from sigra.protocols import Plugin
 from sigra.testing.accounts import create_tables, make_api_key, make_user, migrate
 from sigra.testing.cheap import cheap_settings
@@ -140,6 +140,12 @@ class PluginContract:
             if plugin == self.name():
                 assert json.loads(json.dumps(held)) == held
                 assert all(name == plugin or name.startswith(f"{plugin}_") for name in held), list(held)
+
+    async def test_who_carries_sessions_says_whether_one_lives(self, auth: Sigra) -> None:
+        """Whatever a session asks for is refused unless somebody says that it lives."""
+        carries = self.name() in auth.calls.asked(renew_session)
+        says = self.name() in auth.calls.asked(identity_of_session)
+        assert says or not carries, f"{self.name()} renews sessions: implement identity_of_session"
 
     async def test_its_routes_are_below_the_mount_path(self, auth: Sigra) -> None:
         for route in self.routes(auth):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from html import unescape
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -12,6 +13,9 @@ from sqlalchemy import func, select
 
 from sigra.testing import Client
 from tests.oauth.hostile import Hostile
+
+NONE_TRUSTED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For clients that speak http alone: to read the system's certificates takes longer than most tests."""
 
 COUNTED = ("sigra_users", "sigra_sessions", "sigra_oauth_identities")
 
@@ -29,7 +33,7 @@ async def start(client: Client, name: str = "hostile", **body: Any) -> str:
 
 async def answered(url: str, browser: httpx2.AsyncClient | None = None) -> httpx2.Request:
     """What the browser sends us after it was at the provider: a link followed, or a form posted."""
-    async with browser or httpx2.AsyncClient(trust_env=False) as going:
+    async with browser or httpx2.AsyncClient(trust_env=False, verify=NONE_TRUSTED) as going:
         response = await going.get(url)
     if response.is_redirect:
         return httpx2.Request("GET", response.headers["location"])

@@ -103,6 +103,7 @@ async def kill_at_every_statement(
     return outcomes
 
 
+@pytest.mark.databases("sqlite")
 async def test_hc46_a_worker_killed_at_any_statement_of_a_sign_up_leaves_no_half_account(
     database: str, clock: FrozenClock, provider: Hostile
 ) -> None:
@@ -112,18 +113,8 @@ async def test_hc46_a_worker_killed_at_any_statement_of_a_sign_up_leaves_no_half
     assert len(outcomes) > 8
 
 
-@pytest.mark.databases("sqlite")
-async def test_hc46_a_worker_killed_at_any_statement_of_a_take_over_leaves_all_or_nothing(
-    database: str, clock: FrozenClock, provider: Hostile
-) -> None:
-    outcomes = await kill_at_every_statement(database, clock, provider, unproven)
-
-    assert outcomes[-1] == 200
-    assert len(outcomes) > 8
-
-
 @pytest.mark.soak
-@pytest.mark.parametrize("prepare", [known, linking], ids=lambda prepare: prepare.__name__)
+@pytest.mark.parametrize("prepare", [new, unproven, known, linking], ids=lambda prepare: prepare.__name__)
 async def test_hc46_a_worker_killed_at_any_statement_of_a_callback_leaves_all_or_nothing(
     database: str, clock: FrozenClock, provider: Hostile, prepare: Prepare
 ) -> None:

@@ -16,7 +16,7 @@ from sigra_oauth.options import Options, ProviderOptions
 from sigra_oauth.provider import Answer, Asked, Claims
 from sigra_oauth.providers import OAuth2
 from tests.apps import running
-from tests.oauth.dancing import counted, dance, outcome
+from tests.oauth.dancing import NONE_TRUSTED, counted, dance, outcome
 from tests.oauth.forge import Forge, ForgePlugin, ForgeProvider
 from tests.oauth.serving import Place
 
@@ -38,7 +38,7 @@ def made(forge: Forge, clock: FrozenClock, kind: type[OAuth2] | None = None, **o
 
 async def there(one: OAuth2, **changes: Any) -> tuple[Asked, Mapping[str, Sequence[str]]]:
     asked = Asked(CALLBACK, "s" * 43, "n" * 43, "v" * 43, again=False, begun_at=one.clock())
-    async with httpx2.AsyncClient(trust_env=False) as browser:
+    async with httpx2.AsyncClient(trust_env=False, verify=NONE_TRUSTED) as browser:
         response = await browser.get(await one.authorization_url(asked))
     return asked, {**parse_qs(urlsplit(response.headers["location"]).query), **changes}
 

@@ -19,6 +19,7 @@ from sigra_oauth.options import Options, ProviderOptions
 from sigra_oauth.provider import Answer, Asked, Claims, Tokens
 from sigra_oauth.providers import OAuth2
 from tests.oauth.changes import put, without
+from tests.oauth.dancing import NONE_TRUSTED
 from tests.oauth.fault import Fault
 from tests.oauth.hostile import Hostile
 
@@ -36,7 +37,7 @@ def asking(provider: Hostile, *, again: bool = False, **changes: Any) -> Asked:
 
 async def came_back(url: str) -> Mapping[str, Sequence[str]]:
     """What the callback is called with by a browser that was there."""
-    async with httpx2.AsyncClient(trust_env=False) as browser:
+    async with httpx2.AsyncClient(trust_env=False, verify=NONE_TRUSTED) as browser:
         response = await browser.get(url)
     return parse_qs(urlsplit(response.headers["location"]).query)
 

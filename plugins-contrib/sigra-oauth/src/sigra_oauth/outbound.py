@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cache
 from typing import Any, NoReturn
 
 import anyio
@@ -65,12 +66,7 @@ class Outbound(httpx2.AsyncBaseTransport):
         self._development = development
         self._allowed = allowed or Allowed()
         self._resolve = resolve
-        if tls is not None:
-            self._tls = tls
-
-    @cached_property
-    def _tls(self) -> ssl.SSLContext:
-        return httpx2.create_ssl_context()
+        self._tls = tls
 
     def client(self) -> httpx2.AsyncClient:
         """A client for one conversation: its cookies end with it."""
@@ -150,7 +146,8 @@ class Outbound(httpx2.AsyncBaseTransport):
                 "timeout": {"connect": CONNECT_SECONDS, "read": SECONDS, "write": SECONDS, "pool": SECONDS},
             },
         )
-        async with httpx2.AsyncHTTPTransport(verify=self._tls, trust_env=False) as transport:
+        tls = self._tls or _trusted(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+        async with httpx2.AsyncHTTPTransport(verify=tls, trust_env=False) as transport:
             answer = await transport.handle_async_request(pinned)
             try:
                 content = await _content(request, answer)
@@ -162,6 +159,12 @@ class Outbound(httpx2.AsyncBaseTransport):
 
 KEPT = ("content-type", "retry-after", "www-authenticate")
 """Headers of an answer that are passed on: no cookie, no place to go."""
+
+
+@cache
+def _trusted(file: str | None, folder: str | None) -> ssl.SSLContext:
+    """The certificates that these variables name, or the system's: read once, for the loop stands still meanwhile."""
+    return httpx2.create_ssl_context()
 
 
 async def _content(request: httpx2.Request, answer: httpx2.Response) -> bytes:
