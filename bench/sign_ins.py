@@ -29,6 +29,7 @@ def main() -> dict[str, Any]:
         asyncio.run(_many(server.port, 2))
         baseline = _memory(server.process.pid, "VmRSS")
         with started([sys.executable, str(HERE / "asking.py"), str(server.port)]) as asking:
+            pipes(asking)[1].readline()
             begun = time.perf_counter()
             signed_in = asyncio.run(_many(server.port, AT_ONCE))
             seconds = time.perf_counter() - begun

@@ -66,8 +66,8 @@ class LifespanMiddleware:
             await span.finish()
 
     def collect_less(self) -> None:
-        """Begin to serve."""
-        if self.gc_freeze:
+        """Begin to serve; a second time it does nothing."""
+        if self.gc_freeze and self._thresholds is None:
             gc.freeze()
             self._thresholds = young, *older = gc.get_threshold()
             # 0 is switched off altogether.

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -173,8 +173,17 @@ async def test_what_start_up_made_is_left_out_of_collections_until_shutdown() ->
     assert await frozen_while_serving() == [False, True, False]
 
 
-async def test_young_garbage_is_looked_for_less_often_until_shutdown() -> None:
-    before, seen = gc.get_threshold(), list[tuple[int, int, int]]()
+@pytest.fixture
+def threshold() -> Iterator[tuple[int, int, int]]:
+    """Python's own."""
+    ours, pythons = gc.get_threshold(), (700, 10, 10)
+    gc.set_threshold(*pythons)
+    yield pythons
+    gc.set_threshold(*ours)
+
+
+async def test_young_garbage_is_looked_for_less_often_until_shutdown(threshold: tuple[int, int, int]) -> None:
+    seen = list[tuple[int, int, int]]()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -186,8 +195,8 @@ async def test_young_garbage_is_looked_for_less_often_until_shutdown() -> None:
     await live(Sigra(cheap_settings()).wrap(app))
     await live(Sigra(cheap_settings(gc_freeze=False)).wrap(app))
 
-    assert seen == [(max(before[0], 10_000), *before[1:]), before]
-    assert gc.get_threshold() == before
+    assert seen == [(10_000, 10, 10), threshold]
+    assert gc.get_threshold() == threshold
 
 
 async def breaks_off(receive: Receive) -> None:
@@ -204,9 +213,9 @@ async def is_cut_off(receive: Receive) -> None:
 
 @pytest.mark.parametrize(("end", "error"), [(breaks_off, RuntimeError), (is_cut_off, asyncio.CancelledError)])
 async def test_the_collector_is_as_before_after_a_life_span_without_an_end(
-    end: Callable[[Receive], Awaitable[None]], error: type[BaseException]
+    threshold: tuple[int, int, int], end: Callable[[Receive], Awaitable[None]], error: type[BaseException]
 ) -> None:
-    before, seen = gc.get_threshold(), list[bool]()
+    seen = list[bool]()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -221,7 +230,23 @@ async def test_the_collector_is_as_before_after_a_life_span_without_an_end(
     await auth.aclose()
 
     assert [*seen, gc.get_freeze_count() > 0] == [True, False]
-    assert gc.get_threshold() == before
+    assert gc.get_threshold() == threshold
+
+
+async def test_the_collector_is_as_before_after_two_life_spans_at_once(threshold: tuple[int, int, int]) -> None:
+    both = asyncio.Barrier(2)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await both.wait()
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    wrapped = Sigra(cheap_settings()).wrap(app)
+    await asyncio.gather(live(wrapped), live(wrapped))
+
+    assert (gc.get_freeze_count(), gc.get_threshold()) == (0, threshold)
 
 
 async def test_the_collector_is_left_alone_when_told_so() -> None:
