@@ -54,8 +54,13 @@ def open_page(chromium: Browser, demo: Demo) -> Iterator[Callable[..., Page]]:
 
 @pytest.fixture(params=["light", "dark"])
 def context(request: pytest.FixtureRequest, chromium: Browser, demo: Demo) -> Iterator[BrowserContext]:
-    """A small window, in which axe may run in spite of the pages' policy."""
-    viewport = {"width": 320, "height": 640}
-    context = chromium.new_context(base_url=demo.url, color_scheme=request.param, viewport=viewport, bypass_csp=True)
+    """A small window, in which axe may run in spite of the pages' policy, and no colour is on its way to another."""
+    context = chromium.new_context(
+        base_url=demo.url,
+        color_scheme=request.param,
+        viewport={"width": 320, "height": 640},
+        reduced_motion="reduce",
+        bypass_csp=True,
+    )
     yield context
     context.close()

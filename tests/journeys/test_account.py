@@ -171,6 +171,7 @@ AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
 
 def faults(page: Page) -> list[str]:
     """What axe finds, what is wider than the window, and what is too small to hit (WCAG 2.2, 1.4.10 and 2.5.8)."""
+    page.wait_for_load_state()  # its style sheet, too
     page.evaluate(AXE)
     found = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
     wide = page.evaluate("() => document.documentElement.scrollWidth > innerWidth")
