@@ -91,7 +91,8 @@ def again_on_a_server(items: Iterable[pytest.Item]) -> list[pytest.Item]:
     seen, again = set[tuple[str, str]](), []
     for item in items:
         database = database_of(item)
-        if database in (None, "sqlite") or not is_of_a_plugin(item) or item.get_closest_marker("databases"):
+        chosen_by_hand = item.get_closest_marker("databases") or item.get_closest_marker("soak")
+        if database in (None, "sqlite") or not is_of_a_plugin(item) or chosen_by_hand:
             continue
         test = (item.nodeid.partition("[")[0], database)
         again += [item] * (test in seen)

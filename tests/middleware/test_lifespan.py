@@ -209,7 +209,7 @@ async def is_cut_off(receive: Receive) -> None:
     task = asyncio.current_task()
     assert task
     task.cancel()
-    await asyncio.sleep(1)
+    await asyncio.Event().wait()
 
 
 @pytest.mark.parametrize(("end", "error"), [(breaks_off, RuntimeError), (is_cut_off, asyncio.CancelledError)])
